@@ -1,0 +1,54 @@
+# Watershed: `make demo` runs the lake on this machine, `make test` proves it. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := .venv/.installed
+
+.PHONY: help setup demo test lint format types unit synth lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+
+setup: $(SETUP) ## the virtual environment, from the hash-pinned lock (skipped when up to date)
+
+$(SETUP): requirements.lock requirements-build.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "Watershed needs Python 3.11 (AWS Glue 5.1 runs it). Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@echo "Setting up .venv (about 1.8 GB, a few minutes the first time) ..."
+	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-build.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-build-isolation -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(SETUP)
+
+demo: $(SETUP) ## the whole lake on this machine, with sample data
+	@$(BIN)/watershed demo
+
+test: $(SETUP) ## lint, types and every test
+	@$(BIN)/python -m scripts.test
+
+lint: $(SETUP) ## ruff: lint and format check
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(SETUP) ## ruff: fix and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(SETUP) ## mypy, strict
+	@$(BIN)/mypy
+
+unit: $(SETUP) ## the fast tests only (no Spark, no emulator)
+	@$(BIN)/pytest -q -m 'not spark and not e2e'
+
+synth: $(SETUP) ## synthesize the CloudFormation into .watershed/cdk.out
+	@$(BIN)/python -m infra.app
+
+lock: ## renew the lock files (needs uv on the path)
+	@printf 'pip\nsetuptools\nwheel\n' | uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-build.lock
+	@uv pip compile pyproject.toml --extra dev -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+
+clean: ## remove the environment and all local state
+	@[ ! -x $(BIN)/watershed ] || $(BIN)/watershed down --purge
+	@rm -rf .venv build *.egg-info

@@ -1,0 +1,1 @@
+"""Curating: views and models into audited Iceberg tables, by what changed."""

@@ -1,0 +1,155 @@
+"""A table's expectation suite, run by Great Expectations on Spark: counts come back, values never do."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from schemas import SchemaError
+from schemas.expectation import Expectation, Suite
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library is imported
+
+_PLACE = "place"
+_NUMBERS = itertools.count(1)
+_COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one expectation found.
+
+    ``checked`` rows were looked at, ``unexpected`` of them did not hold; both None where the expectation is
+    about the table as a whole. ``evaluated`` is false where it could not be computed at all.
+    """
+
+    expectation: Expectation
+    success: bool
+    checked: int | None = None
+    unexpected: int | None = None
+    evaluated: bool = True
+
+    @property
+    def halts(self) -> bool:
+        return not self.success and self.expectation.severity == "halt"
+
+    @property
+    def label(self) -> str:
+        """Type, columns and count, for a person: no value of any row."""
+        about = ", ".join(columns_of(self.expectation))
+        if not self.evaluated:
+            return f"{self.expectation.type}({about}): could not be evaluated"
+        count = "" if self.unexpected is None else f": {self.unexpected} of {self.checked} rows"
+        return f"{self.expectation.type}({about}){count}"
+
+
+def columns_of(expectation: Expectation) -> list[str]:
+    """The columns an expectation names."""
+    named = [str(expectation.arguments[key]) for key in _COLUMN_ARGUMENTS if key in expectation.arguments]
+    for key in ("column_list", "column_set"):
+        named += [str(each) for each in expectation.arguments.get(key) or []]
+    return named
+
+
+def check_suite(suite: Suite, columns: Sequence[str]) -> None:
+    """Refuse, before any data is read, a suite that names no such expectation or column.
+
+    Raises
+    ------
+    SchemaError : naming the file and the expectation
+    """
+    for index, expectation in enumerate(suite.expectations):
+        where = f"expectations[{index}]"
+        for column in columns_of(expectation):
+            if column not in columns:
+                raise SchemaError(suite.file, f"{where}.with", f"{suite.table} has no column {column!r}")
+        try:
+            _configuration(expectation).to_domain_obj()
+        except Exception as error:
+            problem = f"{expectation.type} with these arguments is not one of Great Expectations: {error}"
+            raise SchemaError(suite.file, where, problem) from None
+
+
+def audit(rows: DataFrame, suite: Suite) -> list[Check]:
+    """Run the suite on the rows, which are read several times: in as few columns as it needs, cached."""
+    import great_expectations as gx
+
+    needed = sorted({column for each in suite.expectations for column in columns_of(each)})
+    narrow = (rows.select(*needed) if needed and not _needs_all(suite) else rows).persist()
+    try:
+        asset = _source().add_dataframe_asset(f"{suite.table}_{next(_NUMBERS)}")
+        batch = asset.add_batch_definition_whole_dataframe("rows")
+        expectations = gx.ExpectationSuite(name=suite.table)
+        for place, expectation in enumerate(suite.expectations):
+            expectations.add_expectation_configuration(_configuration(expectation, place))
+        outcome = batch.get_batch({"dataframe": narrow}).validate(
+            # Counts without samples: what is unexpected is somebody's data.
+            expectations,
+            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
+        )
+        return list(_checks(suite, outcome.results))
+    finally:
+        narrow.unpersist()
+
+
+def _needs_all(suite: Suite) -> bool:
+    """Whether an expectation is about the set of columns, and so must see them all."""
+    return any(
+        each.type.startswith("expect_table_column") or each.type == "expect_column_to_exist"
+        for each in suite.expectations
+    )
+
+
+@cache
+def _source() -> Any:
+    """Great Expectations' handle on this process's Spark: no files, no docs folder, no progress bars."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+        analytics_enabled=False,
+    )
+    context = gx.get_context(mode="ephemeral", project_config=config)
+    return context.data_sources.add_spark("lake", persist=False, force_reuse_spark_context=True)
+
+
+def _configuration(expectation: Expectation, place: int = 0) -> Any:
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    return ExpectationConfiguration(
+        type=expectation.type, kwargs=dict(expectation.arguments), meta={_PLACE: place}
+    )
+
+
+def _checks(suite: Suite, results: Sequence[Any]) -> Iterator[Check]:
+    """Pair results with expectations: Great Expectations groups results by column, in an order of its own."""
+    found = {result.expectation_config.meta[_PLACE]: result for result in results}
+    for place, expectation in enumerate(suite.expectations):
+        result = found.get(place)
+        if result is None or _raised(result.exception_info):
+            yield Check(expectation, success=False, evaluated=False)
+            continue
+        counts: Mapping[str, Any] = result.result or {}
+        checked, unexpected = counts.get("element_count"), counts.get("unexpected_count")
+        yield Check(expectation, bool(result.success), checked, unexpected)
+
+
+def _raised(info: Mapping[str, Any] | None) -> bool:
+    """Exceptions are told for the whole expectation, or per metric of it."""
+    if not info:
+        return False
+    if "raised_exception" in info:
+        return bool(info["raised_exception"])
+    return any(isinstance(each, Mapping) and each.get("raised_exception") for each in info.values())

@@ -1,0 +1,88 @@
+"""What is to be curated: the views, models and suites of one ``schemas/`` folder, checked together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas import SCHEMAS_DIR, SchemaError
+from schemas.expectation import Suite, load_suites
+from schemas.item_type import load_item_types
+from schemas.model import Model, load_models
+from schemas.view import View, load_views
+
+CURATED = "watershed_curated"
+DATABASES: Mapping[str, str] = {"curated": CURATED, "conformed": "watershed_conformed"}
+_FOR_READERS = frozenset({"description", "title", "status", "publisher", "contact", "purpose", "copyright"})
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """Views by name, models by name (each after those it reads), suites by table."""
+
+    views: Mapping[str, View]
+    models: Mapping[str, Model]
+    suites: Mapping[str, Suite]
+
+
+def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
+    """The declarations in ``views/``, ``models/``, ``expectations/`` and ``items/`` of a folder.
+
+    Raises
+    ------
+    SchemaError : a file is wrong, two tables have one name, a model reads what nothing declares, a
+        table has no suite, or a suite no table
+    """
+    views = load_views(folder / "views")
+    models = load_models(folder / "models")
+    suites = load_suites(folder / "expectations")
+    items = {each.sql_name for each in load_item_types(folder / "items").values()}
+    for model in models.values():
+        if model.name in views:
+            raise SchemaError(model.file, "name", f"{model.name!r} is also a view; name it otherwise")
+        _check_dependencies(model, {"curated": {*views, *models}, "conformed": items})
+    files = {view.name: view.file for view in views.values()}
+    files.update({model.name: model.file for model in models.values()})
+    for name, file in files.items():
+        if name not in suites:
+            problem = f"has no expectation suite, and only audited tables are published: write {name}.yaml"
+            raise SchemaError(file, "", problem)
+    for name, suite in suites.items():
+        if name not in files:
+            raise SchemaError(suite.file, "table", f"{name!r} is neither a view nor a model")
+    return Declarations(views, models, suites)
+
+
+def _check_dependencies(model: Model, tables: Mapping[str, set[str]]) -> None:
+    for dependency in model.depends_on:
+        if dependency.table not in tables[dependency.zone]:
+            known = ", ".join(sorted(tables[dependency.zone]))
+            problem = f"{dependency.zone}.{dependency.table} is not declared; declared are {known}"
+            raise SchemaError(model.file, f"depends_on.{dependency.alias}.table", problem)
+
+
+def view_fingerprint(view: View) -> str:
+    """Hash of what decides a view's rows: all of its definition but the words for readers."""
+    return _hash(_without_words(view.definition))
+
+
+def model_fingerprint(model: Model) -> str:
+    """Hash of what decides a model's rows: SQL, columns, key and dependencies."""
+    reads = sorted((each.alias, each.zone, each.table) for each in model.depends_on)
+    return _hash([model.sql, [column.name for column in model.columns], list(model.key), reads])
+
+
+def _without_words(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_words(each) for key, each in value.items() if key not in _FOR_READERS}
+    if isinstance(value, list):
+        return [_without_words(each) for each in value]
+    return value
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,152 @@
+"""The curate job: views, then models, each published or not on its own; then the results, in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from glue_jobs.curation.declarations import Declarations
+from glue_jobs.curation.inputs import MissingInput
+from glue_jobs.curation.models import ModelTable, model_update, prepare_model
+from glue_jobs.curation.publish import Outcome, advance, publish
+from glue_jobs.curation.resources import Resources
+from glue_jobs.curation.results import record_results
+from glue_jobs.curation.views import ViewUpdate, prepare_views, view_updates
+from glue_jobs.lake.errors import AuditFailed, LakeError
+from glue_jobs.lake.log import log
+from glue_jobs.lake.run import Run
+
+
+class TableFailed(LakeError):
+    """Raised after every other table was published, when some could not be made at all.
+
+    ``failures`` maps each such table to its error.
+    """
+
+    def __init__(self, failures: dict[str, Exception]) -> None:
+        self.failures = failures
+        named = "; ".join(f"{table}: {_safe(error)}" for table, error in failures.items())
+        super().__init__(f"Not made: {named}", "The other tables are published; correct this and run again")
+
+
+def _safe(error: Exception) -> str:
+    """An error's text if it is one of ours; of others only the type, for they may quote data."""
+    return str(error) if isinstance(error, LakeError) else type(error).__name__
+
+
+@dataclass
+class _Tally:
+    """What became of the tables so far."""
+
+    run: Run
+    outcomes: list[Outcome] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)
+
+    def attempt(self, table: str, act: Callable[[], Outcome | None]) -> None:
+        """Do one table's work; its failure is kept and holds up no other table."""
+        try:
+            outcome = act()
+        except Exception as error:
+            self.failures[table] = error
+            log("table failed", run_id=self.run.run_id, table=table, error=type(error).__name__)
+            return
+        if outcome is None:
+            return
+        self.outcomes.append(outcome)
+        self.run.wrote(f"watershed_curated.{table}", outcome.added + outcome.removed)
+        log(
+            "published" if outcome.published else "audit failed",
+            run_id=self.run.run_id,
+            table=table,
+            snapshot_id=outcome.snapshot_id,
+            rows_added=outcome.added,
+            rows_removed=outcome.removed,
+            not_held=[check.label for check in outcome.checks if not check.success],
+        )
+
+
+def curate(run: Run, declarations: Declarations) -> list[Outcome]:
+    """Bring every curated table up to date with the conformed ones; returns what became of those touched.
+
+    All declarations are checked, and tables made, before any row is written.
+
+    Raises
+    ------
+    SchemaError, ViewDefinitionError, TableError : a declaration is wrong; nothing was written
+    AuditFailed : expectations that halt did not hold; every other table is published
+    TableFailed : tables could not be made; every other table is published
+    """
+    tally = _Tally(run)
+    views = prepare_views(run, declarations.views, declarations.suites)
+    models = _prepare_models(tally, declarations)
+    resources = Resources.pinned(run.spark, run.catalog)
+    try:
+        for update in view_updates(run, views, resources):
+            tally.attempt(update.table.view.name, partial(_publish_view, run, declarations, update))
+        for table in models:
+            tally.attempt(table.model.name, partial(_publish_model, run, declarations, resources, table))
+    finally:
+        resources.close()
+    _close(tally)
+    return tally.outcomes
+
+
+def _prepare_models(tally: _Tally, declarations: Declarations) -> list[ModelTable]:
+    prepared = []
+    for model in declarations.models.values():
+        try:
+            prepared.append(prepare_model(tally.run, model, declarations.suites[model.name]))
+        except MissingInput as error:
+            tally.failures[model.name] = error
+    return prepared
+
+
+def _publish_view(run: Run, declarations: Declarations, update: ViewUpdate) -> Outcome:
+    name = update.table.view.name
+    return publish(run, update.table.full_name, update.change, update.state, declarations.suites[name])
+
+
+def _publish_model(
+    run: Run, declarations: Declarations, resources: Resources, table: ModelTable
+) -> Outcome | None:
+    update = model_update(run, table, resources, declarations)
+    if update is None:
+        return None
+    if update.change is None:
+        return advance(run, table.full_name, table.model.name, update.state)
+    suite = declarations.suites[table.model.name]
+    try:
+        return publish(run, table.full_name, update.change, update.state, suite)
+    finally:
+        if update.change.keys is not None:
+            update.change.keys.close()
+
+
+def _close(tally: _Tally) -> None:
+    run, outcomes = tally.run, tally.outcomes
+    record_results(run, outcomes)
+    run.note(
+        published={each.table: each.snapshot_id for each in outcomes if each.published},
+        unpublished={each.table: each.branch for each in outcomes if not each.published},
+        failed={table: type(error).__name__ for table, error in tally.failures.items()},
+    )
+    if tally.failures:
+        raise TableFailed(tally.failures) from next(iter(tally.failures.values()))
+    refused = [each for each in outcomes if not each.published]
+    if refused:
+        raise audit_failure(refused)
+
+
+def audit_failure(refused: list[Outcome]) -> AuditFailed:
+    """The error for tables whose audit failed: names, counts, and where to look."""
+    failures = {each.table: tuple(check.label for check in each.checks if check.halts) for each in refused}
+    named = "; ".join(
+        f"{each.table} (branch {each.branch}): {', '.join(failures[each.table])}" for each in refused
+    )
+    return AuditFailed(
+        f"Expectations did not hold: {named}",
+        "Analysts keep the last good version of these tables; look at the branch with"
+        " select * from <table> version as of '<branch>', correct the source or the suite, and run again",
+        failures,
+    )

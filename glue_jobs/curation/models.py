@@ -1,0 +1,172 @@
+"""Refreshing models: which of their keys a change reaches, and the rows of those keys made anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame, SparkSession
+
+from glue_jobs.curation.audit import check_suite
+from glue_jobs.curation.declarations import CURATED, Declarations, model_fingerprint
+from glue_jobs.curation.inputs import Changes, Input, changes_since, read_input
+from glue_jobs.curation.publish import Change
+from glue_jobs.curation.resources import Resources
+from glue_jobs.curation.state import TableState, read_state
+from glue_jobs.lake.keys import KeySet
+from glue_jobs.lake.run import Run
+from glue_jobs.lake.tables import Column, TableSpec, ensure_table, iceberg_table
+from schemas import SchemaError
+from schemas.expectation import Suite
+from schemas.model import Dependency, Model
+
+_LINE = re.compile(r"\(?line (\d+)")
+
+
+@dataclass(frozen=True)
+class ModelTable:
+    """A model whose declaration was checked against the tables it reads, and its table, made or widened."""
+
+    model: Model
+    full_name: str
+
+
+@dataclass(frozen=True)
+class ModelUpdate:
+    """What a model's table is to become; ``change`` is None where its inputs changed but no row of it."""
+
+    table: ModelTable
+    change: Change | None
+    state: TableState
+
+
+def prepare_model(run: Run, model: Model, suite: Suite) -> ModelTable:
+    """Check a model before any data is touched, and make or widen its table.
+
+    Raises
+    ------
+    SchemaError : the SQL or a ``changed_keys`` does not run or does not give what the YAML says, or the
+        suite names a column that is not there
+    MissingInput : a table it reads does not exist
+    """
+    inputs = _inputs(run, model)
+    with _as_views(run.spark, {each.dependency.alias: each.rows for each in inputs}):
+        _check_names(model, run.catalog)
+        rows = _select(run.spark, model, model.sql)
+        _check_columns(model, rows)
+        for each in inputs:
+            _check_keys(run.spark, model, each)
+    check_suite(suite, rows.columns)
+    return ModelTable(model, ensure_table(run.spark, run.catalog, _spec(model, rows)))
+
+
+def model_update(
+    run: Run, table: ModelTable, resources: Resources, declarations: Declarations
+) -> ModelUpdate | None:
+    """The update of a model's table; None where nothing it reads changed."""
+    spark, model = run.spark, table.model
+    inputs = _inputs(run, model)
+    state = TableState(model_fingerprint(model), {each.name: each.mark for each in inputs})
+    held = TableState() if run.arguments.full else read_state(iceberg_table(spark, table.full_name))
+    with _as_views(spark, {each.dependency.alias: each.rows for each in inputs}):
+        rows = _select(spark, model, model.sql)
+        if held.definition != state.definition:
+            return ModelUpdate(table, Change(rows), state)
+        found = {
+            each.dependency.alias: changes_since(
+                spark, each, held.inputs.get(each.name), resources, declarations
+            )
+            for each in inputs
+        }
+        if any(each.everything for each in found.values()):
+            return ModelUpdate(table, Change(rows), state)
+        keys = _affected(spark, model, found)
+    if keys is None:
+        return None
+    if keys.is_empty():
+        return ModelUpdate(table, None, state)
+    return ModelUpdate(table, Change(keys.choose(rows), keys), state)
+
+
+def _inputs(run: Run, model: Model) -> list[Input]:
+    return [read_input(run.spark, run.catalog, model, each) for each in model.depends_on]
+
+
+def _affected(spark: SparkSession, model: Model, found: Mapping[str, Changes]) -> KeySet | None:
+    """The model's keys that the changes reach; None where no input changed."""
+    reached = []
+    for dependency in model.depends_on:
+        changed = found[dependency.alias].rows
+        if changed is not None:
+            with _as_views(spark, {"changed": changed}):
+                reached.append(_select(spark, model, dependency.changed_keys, dependency))
+    if not reached:
+        return None
+    return KeySet.of(reduce(DataFrame.union, reached))
+
+
+def _check_names(model: Model, catalog: str) -> None:
+    """Tables read past ``depends_on`` would change without the model knowing."""
+    for number, line in enumerate(model.sql.splitlines(), 1):
+        if re.search(rf"\b({re.escape(catalog)}|watershed_\w+)\s*\.", line.partition("--")[0]):
+            problem = "reads a table by its full name; name it under depends_on and read it by its alias"
+            raise SchemaError(model.sql_file, f"line {number}", problem)
+
+
+def _check_columns(model: Model, rows: DataFrame) -> None:
+    declared = [column.name for column in model.columns]
+    if rows.columns == declared:
+        return
+    missing = ", ".join(name for name in declared if name not in rows.columns)
+    extra = ", ".join(name for name in rows.columns if name not in declared)
+    problems = [f"does not give {missing}"] if missing else []
+    problems += [f"gives {extra}, which {model.file.name} does not describe"] if extra else []
+    problems = problems or [f"gives the columns in another order than {model.file.name}"]
+    raise SchemaError(model.sql_file, "columns", "; ".join(problems))
+
+
+def _check_keys(spark: SparkSession, model: Model, read: Input) -> None:
+    with _as_views(spark, {"changed": read.rows}):
+        keys = _select(spark, model, read.dependency.changed_keys, read.dependency)
+    if keys.columns != list(model.key):
+        field = f"depends_on.{read.dependency.alias}.changed_keys"
+        given = ", ".join(keys.columns)
+        raise SchemaError(model.file, field, f"must give the key ({', '.join(model.key)}), and gives {given}")
+
+
+def _select(spark: SparkSession, model: Model, sql: str, dependency: Dependency | None = None) -> DataFrame:
+    """A select of the model, or an error that names file and line; Spark's messages speak of names only."""
+    try:
+        return spark.sql(sql)
+    except (ParseException, AnalysisException) as error:
+        text = str(error)
+        line = _LINE.search(text)
+        problem = text.splitlines()[0]
+        if dependency is None:
+            where = f"line {line[1]}" if line else ""
+            raise SchemaError(model.sql_file, where, problem) from None
+        raise SchemaError(model.file, f"depends_on.{dependency.alias}.changed_keys", problem) from None
+
+
+def _spec(model: Model, rows: DataFrame) -> TableSpec:
+    comments = {column.name: column.description for column in model.columns}
+    columns = tuple(
+        Column(each.name, each.dataType.simpleString(), comments[each.name]) for each in rows.schema.fields
+    )
+    return TableSpec(f"{CURATED}.{model.name}", columns, model.description)
+
+
+@contextmanager
+def _as_views(spark: SparkSession, frames: Mapping[str, DataFrame]) -> Iterator[None]:
+    """Frames under names that SQL sees. Frames made inside stay usable after: Spark binds names at once."""
+    for name, frame in frames.items():
+        frame.createOrReplaceTempView(name)
+    try:
+        yield
+    finally:
+        for name in frames:
+            spark.catalog.dropTempView(name)

@@ -1,0 +1,161 @@
+"""Write, audit, publish: rows go to a branch, the suite runs there, and only then does ``main`` move.
+
+Readers of ``main`` see the last good version all the while. A branch whose audit failed stays for
+inspection until the next attempt at its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from glue_jobs.curation.audit import Check, audit
+from glue_jobs.curation.state import TableState
+from glue_jobs.lake.errors import CommitConflict
+from glue_jobs.lake.keys import KeySet
+from glue_jobs.lake.run import Run
+from glue_jobs.lake.tables import current_snapshot, iceberg_table, quoted
+from schemas.expectation import Suite
+
+BRANCH_PREFIX = "audit_"
+_CHANGED_KEYS = "_watershed_changed_keys"
+
+
+@dataclass(frozen=True)
+class Change:
+    """The rows a table is to gain, and which of its rows they replace.
+
+    ``keys`` names the rows to be replaced; None replaces all rows.
+    """
+
+    rows: DataFrame
+    keys: KeySet | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a table in a run.
+
+    ``snapshot_id`` is what ``main`` shows now if ``published``, else the head of the branch that stays.
+    """
+
+    table: str
+    published: bool
+    snapshot_id: int | None
+    checks: tuple[Check, ...] = ()
+    added: int = 0
+    removed: int = 0
+    branch: str | None = None
+
+
+def publish(run: Run, full_name: str, change: Change, state: TableState, suite: Suite) -> Outcome:
+    """Write the change and its state to a branch, audit the branch, and move ``main`` to it if that passes.
+
+    Raises
+    ------
+    CommitConflict : another writer moved ``main`` in the meantime
+    """
+    branch = f"{BRANCH_PREFIX}{run.run_id}"
+    _open_branch(run.spark, full_name, branch)
+    added, removed = write_branch(run.spark, full_name, branch, change, state.properties(run.run_id))
+    checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite))
+    if any(check.halts for check in checks):
+        head = iceberg_table(run.spark, full_name).snapshot(branch).snapshotId()
+        return Outcome(suite.table, False, int(head), checks, added, removed, branch)
+    snapshot_id = _fast_forward(run.spark, full_name, branch)
+    return Outcome(suite.table, True, snapshot_id, checks, added, removed)
+
+
+def advance(run: Run, full_name: str, table: str, state: TableState) -> Outcome:
+    """Record on ``main`` that inputs were read and changed no row: a commit of metadata alone."""
+    iceberg = iceberg_table(run.spark, full_name)
+    append = iceberg.newAppend()
+    for key, value in state.properties(run.run_id).items():
+        append.set(key, value)
+    append.commit()
+    return Outcome(table, True, current_snapshot(iceberg))
+
+
+def branch_target(full_name: str, branch: str) -> str:
+    """The branch as a table of its own, to write to and to read."""
+    return f"{full_name}.{quoted(f'branch_{branch}')}"
+
+
+def branch_rows(spark: SparkSession, full_name: str, branch: str) -> DataFrame:
+    """The rows on a branch."""
+    return spark.read.option("branch", branch).table(full_name)
+
+
+def _open_branch(spark: SparkSession, full_name: str, branch: str) -> None:
+    """A branch at the head of ``main``; those of earlier attempts go, in the same commit."""
+    table = iceberg_table(spark, full_name)
+    manage = table.manageSnapshots()
+    for name in [str(each) for each in table.refs()]:
+        if name.startswith(BRANCH_PREFIX):
+            manage.removeBranch(name)
+    manage.createBranch(branch).commit()
+
+
+def write_branch(
+    spark: SparkSession, full_name: str, branch: str, change: Change, properties: Mapping[str, str]
+) -> tuple[int, int]:
+    """Replace rows on the branch; returns how many rows were added and removed.
+
+    The delete comes first and the append carries the state, so a branch without the state is unfinished;
+    nobody reads it either way, because ``main`` moves last.
+    """
+    target = branch_target(full_name, branch)
+    removed = _replaced(spark, full_name, branch, change)
+    if removed and change.keys is not None:
+        _delete(spark, target, change.keys)
+    # Rebalancing sizes the files by what there is to write, not by how the input happened to be split.
+    writer = change.rows.hint("rebalance").writeTo(target)
+    for key, value in properties.items():
+        writer = writer.option(f"snapshot-property.{key}", value)
+    if change.keys is None:
+        writer.overwrite(F.lit(True))
+    else:
+        writer.append()
+    summary = dict(iceberg_table(spark, full_name).snapshot(branch).summary())
+    return int(summary.get("added-records", 0)), removed
+
+
+def _replaced(spark: SparkSession, full_name: str, branch: str, change: Change) -> int:
+    """How many rows the change replaces. Counting spares the delete, and its commit, where there are none."""
+    rows = branch_rows(spark, full_name, branch)
+    if change.keys is not None:
+        rows = change.keys.choose(rows)
+    return rows.count()
+
+
+def _delete(spark: SparkSession, target: str, keys: KeySet) -> None:
+    if keys.few is not None:
+        spark.sql(f"delete from {target} where {keys.predicate()}")
+        return
+    keys.frame.createOrReplaceTempView(_CHANGED_KEYS)
+    columns = ", ".join(map(quoted, keys.columns))
+    try:
+        spark.sql(f"delete from {target} where ({columns}) in (select {columns} from {_CHANGED_KEYS})")
+    finally:
+        spark.catalog.dropTempView(_CHANGED_KEYS)
+
+
+def _fast_forward(spark: SparkSession, full_name: str, branch: str) -> int:
+    """Move ``main`` to the branch's head and drop the branch, in one commit."""
+    table = iceberg_table(spark, full_name)
+    head = int(table.snapshot(branch).snapshotId())
+    try:
+        table.manageSnapshots().fastForwardBranch("main", branch).removeBranch(branch).commit()
+    except (Py4JJavaError, PySparkException):
+        if current_snapshot(iceberg_table(spark, full_name)) == head:
+            return head  # the commit went through and only its answer was lost
+        raise CommitConflict(
+            f"{full_name} was changed by another writer while branch {branch} was audited",
+            "Run curate again: it starts from what is published now",
+        ) from None
+    return head

@@ -1,0 +1,93 @@
+"""Arguments of the jobs, in the form in which Glue passes them: ``--name value``.
+
+Glue adds arguments of its own (``--JOB_NAME``, ``--enable-metrics`` and so on), so unknown ones are
+ignored (https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from glue_jobs.lake.errors import ArgumentError
+
+_RUN_ID = re.compile(r"^\d{8}T\d{9}Z-[0-9a-f]{8}$")
+_CATALOG = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_FLAGS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class JobArguments:
+    """What every job may be told.
+
+    Attributes
+    ----------
+    landing_uri : root of the landing zone, ``s3://<bucket>/``; ends with a slash
+    catalog : name of the Spark catalog that holds the lake
+    run_id : the run's id where the caller chose it; None lets the job make one
+    full : rebuild everything rather than only what changed
+    export_id : work on this export alone, where the job knows exports
+    """
+
+    landing_uri: str
+    catalog: str = "lake"
+    run_id: str | None = None
+    full: bool = False
+    export_id: str | None = None
+
+    @classmethod
+    def parse(cls, argv: Sequence[str]) -> JobArguments:
+        """The arguments in ``argv`` (without the script's name); ``--name=value`` is taken too.
+
+        Raises
+        ------
+        ArgumentError : one is missing or malformed
+        """
+        values = _values(argv)
+        return cls(
+            landing_uri=_uri(values),
+            catalog=_matching(values, "catalog", _CATALOG, "a SQL name, such as lake") or "lake",
+            run_id=_matching(values, "run_id", _RUN_ID, "of the form 20250131T235959999Z-0a1b2c3d"),
+            full=_flag(values, "full"),
+            export_id=values.get("export_id") or None,
+        )
+
+
+def _values(argv: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    position = 0
+    while position < len(argv):
+        name, equals, value = argv[position].partition("=")
+        position += 1
+        if not name.startswith("--"):
+            continue
+        if not equals and position < len(argv) and not argv[position].startswith("--"):
+            value = argv[position]
+            position += 1
+        values[name[2:]] = value
+    return values
+
+
+def _uri(values: dict[str, str]) -> str:
+    value = values.get("landing_uri", "")
+    if not urlsplit(value).scheme:
+        raise ArgumentError(
+            f"--landing_uri is {value!r}", "Give the root of the landing zone, such as s3://<bucket>/"
+        )
+    return value.rstrip("/") + "/"
+
+
+def _matching(values: dict[str, str], name: str, pattern: re.Pattern[str], form: str) -> str | None:
+    value = values.get(name) or None
+    if value is not None and not pattern.match(value):
+        raise ArgumentError(f"--{name} is {value!r}", f"It must be {form}")
+    return value
+
+
+def _flag(values: dict[str, str], name: str) -> bool:
+    value = values.get(name, "false").lower() or "true"
+    if value not in _FLAGS:
+        raise ArgumentError(f"--{name} is {value!r}", "It must be true or false")
+    return _FLAGS[value]

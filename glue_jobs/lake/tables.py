@@ -1,0 +1,201 @@
+"""Iceberg tables: made where absent, widened where their declaration grew, read with their snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import (
+    DataType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    StructType,
+    _parse_datatype_string,
+)
+
+from glue_jobs.lake.errors import TableError
+
+PROPERTIES: Mapping[str, str] = {
+    # Athena cannot read version 3 (https://docs.aws.amazon.com/athena/latest/ug/querying-iceberg.html).
+    "format-version": "2",
+    # Changes are few beside what a table holds: write delete files, let maintenance fold them in.
+    "write.delete.mode": "merge-on-read",
+    "write.update.mode": "merge-on-read",
+    "write.merge.mode": "merge-on-read",
+    "write.parquet.compression-codec": "zstd",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "50",
+}
+PROPERTY_PREFIX = "watershed."
+"""Begins the names of the properties that Watershed gives to snapshots."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: ``type`` as in Spark's DDL, such as ``decimal(38,9)``; ``comment`` for readers."""
+
+    name: str
+    type: str
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """The shape a table must have.
+
+    Attributes
+    ----------
+    name : ``database.table``, without the catalog
+    columns : in order
+    comment : what the table holds
+    partitioned_by : Iceberg transforms, such as ``bucket(8, id)``
+    properties : beside those that every table has (``PROPERTIES``)
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    comment: str = ""
+    partitioned_by: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it whatever its characters: ``audit_1-a`` → `` `audit_1-a` ``."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def literal(text: str) -> str:
+    """A text as a SQL literal; backslash and quote are the two characters Spark gives a meaning."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def ensure_table(spark: SparkSession, catalog: str, spec: TableSpec) -> str:
+    """Make the table if absent; else add columns it lacks and widen types. Returns its full name.
+
+    A column that is no longer declared stays: dropping is never implied. Costs one commit where something
+    changes and none where nothing does.
+
+    Raises
+    ------
+    TableError : a column exists with a type that cannot become the declared one
+    """
+    full_name = f"{catalog}.{spec.name}"
+    if not table_exists(spark, full_name):
+        database = spec.name.rpartition(".")[0]
+        spark.sql(f"create namespace if not exists {catalog}.{quoted(database)}")
+        spark.sql(_create_statement(full_name, spec))
+        return full_name
+    for statement in _alterations(full_name, spark.table(full_name).schema, spec.columns):
+        spark.sql(statement)
+    return full_name
+
+
+def table_exists(spark: SparkSession, full_name: str) -> bool:
+    """Whether ``catalog.database.table`` exists."""
+    return spark.catalog.tableExists(full_name)
+
+
+def append_rows(spark: SparkSession, full_name: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Append a few rows, given in the table's column order, in one file and one commit; none: no commit."""
+    if rows:
+        schema = spark.table(full_name).schema
+        spark.createDataFrame(list(rows), schema).coalesce(1).writeTo(full_name).append()
+
+
+def iceberg_table(spark: SparkSession, full_name: str) -> Any:
+    """Iceberg's own Java object for a table, current: snapshots, branches and metadata-only commits.
+
+    The session's catalog caches this object, so what is committed through it is seen by SQL at once.
+    """
+    jvm: Any = spark._jvm  # type: ignore[attr-defined, unused-ignore]
+    session = spark._jsparkSession  # type: ignore[attr-defined, unused-ignore]
+    table = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(session, full_name)
+    table.refresh()
+    return table
+
+
+def current_snapshot(table: Any) -> int | None:
+    """Id of the snapshot that ``main`` shows, or None while nothing was ever committed."""
+    snapshot = table.currentSnapshot()
+    return None if snapshot is None else int(snapshot.snapshotId())
+
+
+def snapshot_properties(table: Any, snapshot_id: int | None = None) -> dict[str, str]:
+    """Watershed's own properties of the newest snapshot that has any, from ``snapshot_id`` (default: the
+    current one) backwards: snapshots of maintenance have none."""
+    snapshot = table.currentSnapshot() if snapshot_id is None else table.snapshot(snapshot_id)
+    while snapshot is not None:
+        summary = dict(snapshot.summary())
+        found = {key: value for key, value in summary.items() if key.startswith(PROPERTY_PREFIX)}
+        if found:
+            return found
+        parent = snapshot.parentId()
+        snapshot = None if parent is None else table.snapshot(parent)
+    return {}
+
+
+def read_at(spark: SparkSession, full_name: str, snapshot_id: int | None) -> DataFrame:
+    """The table as it was at a snapshot; no rows for None, the state before the first commit."""
+    if snapshot_id is None:
+        return spark.table(full_name).limit(0)
+    return spark.read.option("snapshot-id", snapshot_id).table(full_name)
+
+
+def _create_statement(full_name: str, spec: TableSpec) -> str:
+    columns = ",\n  ".join(_column_ddl(column) for column in spec.columns)
+    properties = ", ".join(
+        f"{literal(key)}={literal(value)}" for key, value in {**PROPERTIES, **spec.properties}.items()
+    )
+    partitions = f"\npartitioned by ({', '.join(spec.partitioned_by)})" if spec.partitioned_by else ""
+    comment = f"\ncomment {literal(spec.comment)}" if spec.comment else ""
+    return (
+        f"create table if not exists {full_name} (\n  {columns}\n)\nusing iceberg"
+        f"{partitions}{comment}\ntblproperties ({properties})"
+    )
+
+
+def _column_ddl(column: Column) -> str:
+    comment = f" comment {literal(column.comment)}" if column.comment else ""
+    return f"{quoted(column.name)} {column.type}{comment}"
+
+
+def _alterations(full_name: str, existing: StructType, columns: Sequence[Column]) -> list[str]:
+    """Statements that bring ``existing`` to ``columns``: additions in one, each widening in its own."""
+    held = {each.name.lower(): each for each in existing.fields}
+    added = [column for column in columns if column.name.lower() not in held]
+    statements = []
+    if added:
+        names = ", ".join(_column_ddl(column) for column in added)
+        statements.append(f"alter table {full_name} add columns ({names})")
+    for column in columns:
+        field_ = held.get(column.name.lower())
+        if field_ is None:
+            continue
+        name = quoted(column.name)
+        if column.comment and field_.metadata.get("comment") != column.comment:
+            comment = literal(column.comment)
+            statements.append(f"alter table {full_name} alter column {name} comment {comment}")
+        declared = _parse_datatype_string(column.type)
+        if field_.dataType.simpleString() == declared.simpleString():
+            continue
+        if not _widens(field_.dataType, declared):
+            raise TableError(
+                f"{full_name}.{column.name} is {field_.dataType.simpleString()} and is declared"
+                f" {declared.simpleString()}, which Iceberg cannot turn it into",
+                "Declare the column under a new name, or drop the table so that the next run makes it anew",
+            )
+        statements.append(f"alter table {full_name} alter column {name} type {column.type}")
+    return statements
+
+
+def _widens(held: DataType, declared: DataType) -> bool:
+    """Iceberg's safe promotions: int to long, float to double, more precision at the same scale."""
+    if isinstance(held, DecimalType) and isinstance(declared, DecimalType):
+        return held.scale == declared.scale and held.precision <= declared.precision
+    pair = (type(held), type(declared))
+    return pair in ((IntegerType, LongType), (FloatType, DoubleType))

@@ -1,0 +1,75 @@
+"""Glue job: compacts every table of the lake, expires old snapshots, removes files that belong to none.
+
+Arguments: ``--landing_uri s3://<bucket>/``, ``--catalog lake``, ``--run_id``. Run it on a schedule of its
+own, at a time when the workflow is idle: compaction of a table that ``curate`` is auditing makes that run
+fail with a conflict (nothing is lost, the next run does the work).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+
+from pyspark.sql import SparkSession
+
+from glue_jobs.curation.inputs import needed_snapshots
+from glue_jobs.lake.arguments import JobArguments
+from glue_jobs.lake.errors import LakeError
+from glue_jobs.lake.log import log
+from glue_jobs.lake.maintenance import maintain_table
+from glue_jobs.lake.run import Run, job_run
+from glue_jobs.lake.session import spark_session
+
+JOB = "maintain"
+KEEP = timedelta(days=7)
+"""How far back ``as of`` queries reach."""
+DATABASES = ("watershed_conformed", "watershed_curated", "watershed_ops")
+
+
+class MaintenanceFailed(LakeError):
+    """Raised after every table was tried, when some could not be maintained."""
+
+
+def maintain(run: Run, keep: timedelta = KEEP) -> None:
+    """Maintain every table; one that fails holds up no other.
+
+    Raises
+    ------
+    MaintenanceFailed : naming the tables that failed
+    """
+    needed = needed_snapshots(run.spark, tables(run.spark, run.catalog, "watershed_curated"))
+    failed: dict[str, str] = {}
+    for database in DATABASES:
+        for table in tables(run.spark, run.catalog, database):
+            try:
+                done = asdict(maintain_table(run.spark, table, keep, needed.get(table, ())))
+            except Exception as error:
+                failed[table] = type(error).__name__
+                log("not maintained", run_id=run.run_id, table=table, error=type(error).__name__)
+                continue
+            run.note(**{table: done})
+            log("maintained", run_id=run.run_id, table=table, counts=done)
+    if failed:
+        named = ", ".join(f"{table} ({error})" for table, error in failed.items())
+        raise MaintenanceFailed(f"Not maintained: {named}", "Run it again when no other job is writing")
+
+
+def tables(spark: SparkSession, catalog: str, database: str) -> list[str]:
+    """Full names of a database's tables; none where it does not exist yet."""
+    if not spark.catalog.databaseExists(f"{catalog}.{database}"):
+        return []
+    rows = spark.sql(f"show tables in {catalog}.{database}").collect()
+    return sorted(f"{catalog}.{database}.{row.tableName}" for row in rows)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the job."""
+    arguments = JobArguments.parse(argv)
+    with job_run(spark_session(arguments.catalog), arguments, JOB) as run:
+        maintain(run)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,142 @@
+"""What is wrong with one line, said precisely. Plain Python, for the few lines that Spark could not read as asked.
+
+Problems name elements by path and never quote values: lines are health data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from glue_jobs.sql_on_fhir.needs import BOOLEAN, INTEGER, LONG, STRUCT, Need
+
+_INT_RANGE = range(-(2**31), 2**31)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a line; `element` is its FHIRPath-like place (`Patient.name[0].given`)."""
+
+    resource_type: str | None
+    id: str | None
+    element: str
+    reason: str
+
+
+class _Duplicate(dict[str, Any]):
+    """An object whose JSON repeated a key."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    keys = [key for key, _ in pairs]
+    marked = _Duplicate(found)
+    marked.repeated = tuple(sorted({key for key in keys if keys.count(key) > 1}))
+    return marked
+
+
+def diagnose(text: str, needs: Mapping[str, Need], broken: bool = False) -> list[Problem]:
+    """Everything wrong with a line, as far as the views of its type can tell; empty for a good line.
+
+    `broken` says that the bytes of the line were not UTF-8, which its decoded text does not show.
+    """
+    if not text.strip():
+        return []
+    try:
+        resource = json.loads(text, object_pairs_hook=_object, parse_float=_Number, parse_int=int)
+    except (ValueError, RecursionError) as error:
+        place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        return [Problem(None, None, "", f"not JSON{place}")]
+    if not isinstance(resource, dict):
+        return [Problem(None, None, "", f"not an object but {_kind(resource)}")]
+    kind, identifier = resource.get("resourceType"), resource.get("id")
+    if not isinstance(kind, str):
+        return [Problem(None, _text(identifier), "resourceType", "no resourceType")]
+    found = [*_duplicates(resource, kind)]
+    if broken:
+        found.append((kind, "bytes that are not UTF-8"))
+    if kind in needs:
+        found += _shape(resource, needs[kind], kind)
+    return [Problem(kind, _text(identifier), element, reason) for element, reason in found]
+
+
+class _Number(float):
+    """A JSON number with a fraction or exponent."""
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _kind(value: object) -> str:
+    for types, name in (
+        ((bool,), "a boolean"),
+        ((int, float), "a number"),
+        ((str,), "a string"),
+        ((list,), "an array"),
+        ((dict,), "an object"),
+    ):
+        if isinstance(value, types):
+            return name
+    return "null"
+
+
+def _duplicates(value: object, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        if isinstance(value, _Duplicate):
+            yield from (
+                (f"{place}.{key}", "the key occurs twice; the last one counts") for key in value.repeated
+            )
+        for key, child in value.items():
+            yield from _duplicates(child, f"{place}.{key}")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _duplicates(child, f"{place}[{index}]")
+
+
+def _shape(value: Mapping[str, Any], need: Need, place: str) -> Iterator[tuple[str, str]]:
+    """Where an object differs in shape from what is needed of it."""
+    for key, child in sorted(need.children.items()):
+        if value.get(key) is None:
+            continue
+        where, item = f"{place}.{key}", value[key]
+        if not child.repeats:
+            yield from _item(item, child, where)
+        elif not isinstance(item, list):
+            yield where, f"{_kind(item)} where an array belongs"
+        else:
+            for index, entry in enumerate(item):
+                if entry is not None:
+                    yield from _item(entry, child, f"{where}[{index}]")
+
+
+def _item(value: object, need: Need, place: str) -> Iterator[tuple[str, str]]:
+    expected = _expected(need)
+    if need.kind == STRUCT and isinstance(value, dict):
+        yield from _shape(value, need, place)
+    elif not _fits(value, need):
+        yield place, f"{_kind(value)} where {expected} belongs"
+
+
+def _expected(need: Need) -> str:
+    if need.fhir_type == "decimal":
+        return "a number"
+    return {STRUCT: "an object", BOOLEAN: "a boolean", INTEGER: "a whole number of 32 bits"}.get(
+        need.kind, "a string"
+    )
+
+
+def _fits(value: object, need: Need) -> bool:
+    if need.fhir_type == "decimal":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if need.kind == BOOLEAN:
+        return isinstance(value, bool)
+    if need.kind in (INTEGER, LONG):
+        return isinstance(value, int) and not isinstance(value, bool) and value in _INT_RANGE
+    return need.kind != STRUCT and isinstance(value, str)

@@ -1,0 +1,72 @@
+"""What a view needs of a resource: the tree of JSON keys, which becomes the schema that Spark parses with.
+
+Spark's JSON parser skips what the schema does not name, so a small tree is the first rule of speed. All views of
+one resource type share one tree, hence one parse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from glue_jobs.sql_on_fhir.errors import FhirPathTypeError
+from glue_jobs.sql_on_fhir.sql import quote_name
+
+STRING, BOOLEAN, INTEGER, LONG, STRUCT = "STRING", "BOOLEAN", "INT", "BIGINT", "STRUCT"
+_SCALARS = {"boolean": BOOLEAN, "integer": INTEGER, "positiveInt": INTEGER, "unsignedInt": INTEGER}
+
+
+def storage(fhir_type: str, *, primitive: bool) -> str:
+    """How a JSON value of the type is read. Decimals are text, so that 1.50 stays 1.50."""
+    return _SCALARS.get(fhir_type, STRING) if primitive else STRUCT
+
+
+@dataclass
+class Need:
+    """One JSON key that is needed; `kind` is a storage type, `repeats` says that it holds an array.
+
+    `fhir_type` serves error reports. A struct without children is needed only for whether it is there.
+    """
+
+    kind: str
+    repeats: bool
+    fhir_type: str
+    children: dict[str, Need] = field(default_factory=dict)
+
+    def child(self, key: str, kind: str, repeats: bool, fhir_type: str) -> Need:
+        """The need below this one for `key`, added where it is new."""
+        existing = self.children.setdefault(key, Need(kind, repeats, fhir_type))
+        if (existing.kind, existing.repeats) != (kind, repeats):
+            raise FhirPathTypeError(
+                f"`{key}` is read both as {existing.fhir_type} and as {fhir_type}; put them in separate views"
+            )
+        return existing
+
+    def merge(self, other: Need) -> None:
+        """Add everything that `other` needs."""
+        for key, theirs in other.children.items():
+            self.child(key, theirs.kind, theirs.repeats, theirs.fhir_type).merge(theirs)
+
+    def ddl(self) -> str:
+        """The type as Spark DDL."""
+        inner = self.kind
+        if self.kind == STRUCT:
+            fields = ", ".join(f"{quote_name(k)}: {c.ddl()}" for k, c in sorted(self.children.items()))
+            inner = f"STRUCT<{fields}>"
+        return f"ARRAY<{inner}>" if self.repeats else inner
+
+    def fields_ddl(self) -> str:
+        """The children as the column list of a schema."""
+        return ", ".join(f"{quote_name(k)} {c.ddl()}" for k, c in sorted(self.children.items()))
+
+    def keys_of_type(self, fhir_type: str) -> frozenset[str]:
+        """Every key, at any depth, whose value is of the FHIR type."""
+        found = {k for k, c in self.children.items() if c.fhir_type == fhir_type}
+        return frozenset(found.union(*(c.keys_of_type(fhir_type) for c in self.children.values())))
+
+
+def root_need(resource_type: str) -> Need:
+    """The tree of a resource type: its type and id are always read, the one to select by, the other to report."""
+    need = Need(STRUCT, False, resource_type)
+    need.child("resourceType", STRING, False, "code")
+    need.child("id", STRING, False, "id")
+    return need

@@ -1,0 +1,47 @@
+"""A compiled view: the steps that turn a frame of parsed resources into the rows of the view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glue_jobs.sql_on_fhir.columns import Output
+from glue_jobs.sql_on_fhir.repeat import Repeat
+
+ROOT = "_r"  # the column of parsed resources that every expression starts from
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Keep the rows for which `condition` is true."""
+
+    condition: str
+
+
+@dataclass(frozen=True)
+class Let:
+    """Name an expression, so that it is computed once however often it is used."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Unnest:
+    """One row per item of an array: `generator` (explode, posexplode, inline ...) makes the columns `names`."""
+
+    generator: str
+    names: tuple[str, ...]
+
+
+Step = Keep | Let | Unnest
+
+
+@dataclass(frozen=True)
+class CompiledView:
+    """`steps` in order, then `outputs`; `guards` are true for a resource that cannot be flattened."""
+
+    name: str
+    resource: str
+    steps: tuple[Step, ...]
+    outputs: tuple[Output, ...]
+    repeats: tuple[Repeat, ...] = ()

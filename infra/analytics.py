@@ -1,0 +1,45 @@
+"""Where analysts query: the Athena workgroup."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_athena as athena
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.settings import Settings
+
+
+class Analytics(Construct):
+    """A workgroup whose settings a client cannot override: encrypted results, and a limit on what a query
+    scans."""
+
+    def __init__(
+        self, scope: Construct, id_: str, settings: Settings, key: kms.IKey, results: s3.IBucket
+    ) -> None:
+        super().__init__(scope, id_)
+        self.name = settings.prefix
+        athena.CfnWorkGroup(
+            self,
+            "WorkGroup",
+            name=self.name,
+            description="Queries of the curated, conformed and landing tables",
+            state="ENABLED",
+            recursive_delete_option=not settings.retain_data,
+            work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
+                enforce_work_group_configuration=True,
+                publish_cloud_watch_metrics_enabled=True,
+                bytes_scanned_cutoff_per_query=settings.athena_cutoff_bytes,
+                requester_pays_enabled=False,
+                engine_version=athena.CfnWorkGroup.EngineVersionProperty(
+                    selected_engine_version="Athena engine version 3"
+                ),
+                result_configuration=athena.CfnWorkGroup.ResultConfigurationProperty(
+                    output_location=f"s3://{results.bucket_name}/{self.name}/",
+                    encryption_configuration=athena.CfnWorkGroup.EncryptionConfigurationProperty(
+                        encryption_option="SSE_KMS", kms_key=key.key_arn
+                    ),
+                    expected_bucket_owner=settings.account,
+                ),
+            ),
+        )

@@ -1,0 +1,65 @@
+"""A queue with its dead-letter queue, and the function that consumes it."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.settings import Settings
+
+MAX_RECEIVES = 5
+"""A message that five invocations could not deal with is looked at by a person."""
+
+
+class WorkQueue(Construct):
+    """A queue encrypted with our key, TLS only; what fails repeatedly goes to `<name>-dlq` for 14 days."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        settings: Settings,
+        key: kms.IKey,
+        suffix: str,
+        consumer_timeout: int,
+    ) -> None:
+        super().__init__(scope, id_)
+        name = settings.name(suffix)
+        self.dead_letters = sqs.Queue(
+            self,
+            "DeadLetters",
+            queue_name=f"{name}-dlq",
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=key,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            queue_name=name,
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=key,
+            enforce_ssl=True,
+            # Six times the function's: what Lambda asks for, so that a retry never overlaps with a slow
+            # attempt.
+            visibility_timeout=Duration.seconds(6 * consumer_timeout),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=MAX_RECEIVES),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self.arn = settings.arn("sqs", name)
+
+    def consumed_by(self, function: lambda_.Function) -> None:
+        """One message an invocation: each is a step of one export, and fails or succeeds by itself."""
+        lambda_.CfnEventSourceMapping(
+            self,
+            "Mapping",
+            function_name=function.function_name,
+            event_source_arn=self.queue.queue_arn,
+            batch_size=1,
+            function_response_types=["ReportBatchItemFailures"],
+        )

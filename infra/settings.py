@@ -1,0 +1,166 @@
+"""What differs between one deployment and another. Everything else about the stack is in the constructs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+LOCAL_ACCOUNT = "000000000000"
+LOCAL_REGION = "us-east-1"
+
+_LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 3653)
+
+
+class SettingsError(ValueError):
+    """Raised when a setting is missing or out of range; the message names it and what it may be."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        super().__init__(f"Setting {name}: {problem}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One deployment.
+
+    Attributes
+    ----------
+    account, region : where it is deployed; twelve digits, and a region's name
+    healthlake_endpoint : URL whose `/datastore/{id}/r4/` the functions call
+    healthlake_datastore_id : the data store exported from, 32 characters
+    prefix : begins the name of every resource, and is the stack's name
+    export_schedule_minutes : how often an incremental export starts
+    export_schedule_enabled : whether it starts by itself
+    poll_delay_seconds : pause between two looks at an export job's status
+    export_lease_seconds : after which a dead export's lock may be taken over
+    retain_data : whether buckets, tables and keys outlive the stack
+    log_retention_days : how long function logs are kept
+    landing_transition_days : after which landed objects move to infrequent access
+    glue_workers : workers of each Glue job, 2 or more
+    athena_cutoff_bytes : a query that scans more is stopped; at least 10,000,000
+    """
+
+    account: str
+    region: str
+    healthlake_endpoint: str
+    healthlake_datastore_id: str
+    prefix: str = "watershed"
+    export_schedule_minutes: int = 5
+    export_schedule_enabled: bool = True
+    poll_delay_seconds: int = 30
+    export_lease_seconds: int = 3600
+    retain_data: bool = True
+    log_retention_days: int = 90
+    landing_transition_days: int = 30
+    glue_workers: int = 2
+    athena_cutoff_bytes: int = 100_000_000_000
+
+    def __post_init__(self) -> None:
+        checks: dict[str, tuple[bool, str]] = {
+            "account": (bool(re.fullmatch(r"\d{12}", self.account)), "must be twelve digits"),
+            "region": (
+                bool(re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", self.region)),
+                "must be a region, such as eu-west-1",
+            ),
+            "healthlake_endpoint": (
+                bool(re.fullmatch(r"https?://[^/\s]+", self.healthlake_endpoint)),
+                "must be a URL without a path, such as https://healthlake.eu-west-1.amazonaws.com",
+            ),
+            "healthlake_datastore_id": (
+                bool(re.fullmatch(r"[A-Za-z0-9]{1,64}", self.healthlake_datastore_id)),
+                "must be the id of a HealthLake data store",
+            ),
+            "prefix": (
+                bool(re.fullmatch(r"[a-z][a-z0-9-]{1,18}[a-z0-9]", self.prefix)),
+                "must be 3 to 20 lower-case letters, digits and hyphens: it begins bucket names",
+            ),
+            "export_schedule_minutes": (self.export_schedule_minutes >= 1, "must be at least 1"),
+            "poll_delay_seconds": (
+                0 <= self.poll_delay_seconds <= 900,
+                "must be 0 to 900, what SQS can delay",
+            ),
+            "export_lease_seconds": (self.export_lease_seconds >= 60, "must be at least 60"),
+            "log_retention_days": (
+                self.log_retention_days in _LOG_RETENTION_DAYS,
+                f"must be one of {', '.join(map(str, _LOG_RETENTION_DAYS))}, what CloudWatch Logs knows",
+            ),
+            "landing_transition_days": (
+                self.landing_transition_days >= 30,
+                "must be at least 30, what S3 asks before STANDARD_IA",
+            ),
+            "glue_workers": (self.glue_workers >= 2, "must be at least 2: a driver and an executor"),
+            "athena_cutoff_bytes": (self.athena_cutoff_bytes >= 10_000_000, "must be at least 10000000"),
+        }
+        for name, (holds, problem) in checks.items():
+            if not holds:
+                raise SettingsError(name, f"{getattr(self, name)!r} {problem}")
+
+    @classmethod
+    def local(cls, healthlake_endpoint: str, datastore_id: str, **changes: Any) -> Self:
+        """Settings of the emulator: no schedule (`watershed export` starts one), short waits, nothing
+        retained."""
+        local: dict[str, Any] = {
+            "export_schedule_enabled": False,
+            "poll_delay_seconds": 1,
+            "retain_data": False,
+            "log_retention_days": 7,
+            **changes,
+        }
+        return cls(LOCAL_ACCOUNT, LOCAL_REGION, healthlake_endpoint, datastore_id, **local)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Settings of an account on AWS from `WATERSHED_<NAME>`, such as `WATERSHED_REGION`.
+
+        Raises
+        ------
+        SettingsError : one is missing or wrong
+        """
+        given: dict[str, Any] = {}
+        for name, field in cls.__dataclass_fields__.items():
+            text = environment.get(f"WATERSHED_{name.upper()}")
+            if text is not None:
+                given[name] = _parsed(name, str(field.type), text)
+        for name, variable in (("account", "CDK_DEFAULT_ACCOUNT"), ("region", "CDK_DEFAULT_REGION")):
+            if variable in environment:
+                given.setdefault(name, environment[variable])
+        if "region" in given:
+            given.setdefault("healthlake_endpoint", f"https://healthlake.{given['region']}.amazonaws.com")
+        for name in ("account", "region", "healthlake_datastore_id"):
+            if name not in given:
+                raise SettingsError(name, f"is missing; set WATERSHED_{name.upper()}")
+        return cls(**given)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def name(self, suffix: str) -> str:
+        """`watershed-<suffix>`."""
+        return f"{self.prefix}-{suffix}"
+
+    def bucket(self, purpose: str) -> str:
+        """`watershed-<purpose>-<account>-<region>`: bucket names are global."""
+        return f"{self.prefix}-{purpose}-{self.account}-{self.region}"
+
+    def database(self, zone: str) -> str:
+        """`watershed_<zone>`: hyphens need quoting in SQL."""
+        return f"{self.prefix.replace('-', '_')}_{zone}"
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of a resource of this account, by its name."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+
+def _parsed(name: str, kind: str, text: str) -> Any:
+    if kind == "bool":
+        if text.lower() not in ("true", "false"):
+            raise SettingsError(name, f"{text!r} must be true or false")
+        return text.lower() == "true"
+    if kind == "int":
+        try:
+            return int(text)
+        except ValueError:
+            raise SettingsError(name, f"{text!r} must be a whole number") from None
+    return text

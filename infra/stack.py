@@ -1,0 +1,97 @@
+"""The stack: the capabilities, put together, and what others need to know of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_cdk import CfnOutput, CfnParameter, DefaultStackSynthesizer, Environment, Stack, Tags
+from constructs import Construct
+
+from crawlers import load_crawlers
+from infra.analytics import Analytics
+from infra.catalog import Catalog, Crawlers
+from infra.export import Export
+from infra.functions import Surroundings
+from infra.item_tables import ItemTables
+from infra.jobs import Jobs, SecurityConfiguration, Workflow
+from infra.landing import LandItems
+from infra.settings import Settings
+from infra.storage import Encryption, Storage
+from schemas.item_type import load_item_types
+
+
+class WatershedStack(Stack):
+    """Everything of one deployment. `build` is where function packages are put together."""
+
+    def __init__(self, scope: Construct, settings: Settings, build: Path) -> None:
+        super().__init__(
+            scope,
+            settings.prefix,
+            stack_name=settings.prefix,
+            description="Watershed: FHIR from HealthLake and items from DynamoDB, joined in SQL",
+            env=Environment(account=settings.account, region=settings.region),
+            # The version rule asks for a parameter of the toolkit stack at deployment; the CDK's own client
+            # checks that anyway.
+            synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+            analytics_reporting=False,
+            termination_protection=settings.retain_data,
+        )
+        Tags.of(self).add("application", settings.prefix)
+        # Parameters, so that one synthesized template serves wherever the data store answers.
+        endpoint = CfnParameter(
+            self,
+            "HealthLakeEndpoint",
+            default=settings.healthlake_endpoint,
+            allowed_pattern=r"https?://[^/\s]+",
+            description="URL whose /datastore/{id}/r4/ the functions call",
+        )
+        datastore = CfnParameter(
+            self,
+            "HealthLakeDatastoreId",
+            default=settings.healthlake_datastore_id,
+            allowed_pattern="[A-Za-z0-9]{1,64}",
+            description="The data store exported from",
+        )
+        key = Encryption(self, "Encryption", settings).key
+        given = Surroundings(settings, key, build)
+        storage = Storage(self, "Storage", settings, key)
+        items = ItemTables(self, "Items", settings, key, load_item_types().values())
+        LandItems(self, "LandItems", given, items.tables, storage.landing, storage.failures)
+
+        declared = load_crawlers()
+        catalog = Catalog(self, "Catalog", given, storage, declared)
+        security = SecurityConfiguration(self, "GlueSecurity", given)
+        crawlers = Crawlers(self, "Crawlers", given, storage, catalog, declared, security.name)
+        crawlers.node.add_dependency(security)
+        jobs = Jobs(self, "Jobs", given, storage, catalog, security)
+        workflow = settings.prefix
+        Workflow(self, "Workflow", given, workflow, crawlers, jobs, crawlers=crawlers.names)
+        analytics = Analytics(self, "Analytics", settings, key, storage.results)
+        export = Export(
+            self, "Export", given, storage, workflow, endpoint.value_as_string, datastore.value_as_string
+        )
+
+        outputs = {
+            "LandingBucket": storage.landing.bucket_name,
+            "LakeBucket": storage.lake.bucket_name,
+            "ExportsBucket": storage.exports.bucket_name,
+            "ResultsBucket": storage.results.bucket_name,
+            "DocsBucket": storage.docs.bucket_name,
+            "FailuresBucket": storage.failures.bucket_name,
+            "LogsBucket": storage.logs.bucket_name,
+            **{
+                f"{table.node.id.removeprefix('Watershed')}Table": table.table_name
+                for table in items.tables.values()
+            },
+            "StateTable": export.state.table_name,
+            "StateMachineArn": export.machine.arn,
+            "StartQueueUrl": export.start_queue.queue.queue_url,
+            "PollQueueUrl": export.poll_queue.queue.queue_url,
+            "OutcomesTopicArn": export.topic.topic_arn,
+            "WorkflowName": workflow,
+            "WorkGroup": analytics.name,
+            **{f"{zone.capitalize()}Database": name for zone, name in catalog.databases.items()},
+            "HealthLakeDatastoreId": datastore.value_as_string,
+        }
+        for name, value in outputs.items():
+            CfnOutput(self, f"Out{name}", value=value).override_logical_id(name)

@@ -1,0 +1,234 @@
+"""A DynamoDB stream record to the envelope lines that land: the pure core that every delivery shares.
+
+The input is the record as Lambda, Pipes and DynamoDB's own API give it (``eventID``, ``eventName``,
+``eventSourceARN``, ``dynamodb``, ``userIdentity``). The output is bytes of NDJSON and the Hive partition
+they belong under. Nothing here reads a clock or talks to AWS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from json.encoder import encode_basestring
+from typing import Any
+
+from lambdas.shared.dynamodb_json import NotDynamoDbJsonError, image_json, number_text
+from lambdas.shared.hive import hour_path, partition_path
+from schemas.item_type import UNMATCHED, ItemType
+
+EVENT_NAMES = ("INSERT", "MODIFY", "REMOVE")
+_SEQUENCE_NUMBER = re.compile(r"[0-9]{1,40}").fullmatch
+_STREAM_ARN = re.compile(r"arn:[^:]+:dynamodb:[^:]*:[^:]*:table/([^/]+)/stream/.+").fullmatch
+_NO_HOUR = partition_path((name, None) for name in ("year", "month", "day", "hour"))
+_TIME_TO_LIVE = ("Service", "dynamodb.amazonaws.com")
+
+
+class ItemChangeError(ValueError):
+    """Raised when a record cannot become an envelope; for the quarantine, so it never quotes the item.
+
+    Attributes
+    ----------
+    reason : lower_snake_case, the ``reason=`` of the quarantine partition
+    detail : field or attribute at fault and what was expected
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """When and by what a batch landed: the two fields that do not come from the record."""
+
+    at: datetime
+    by: str
+
+    @property
+    def members(self) -> str:
+        at = self.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f'"landed_at":"{at}","landed_by":{encode_basestring(self.by)}'
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One NDJSON line (with its newline) and the partition path that it lands under, from ``items/`` on."""
+
+    partition: str
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChange:
+    """One change and its lines: one, or two where the change turned the item into another type."""
+
+    event_id: str
+    sequence_number: str
+    envelopes: tuple[Envelope, ...]
+
+
+class ItemTypeIndex:
+    """The declared types by table, ready to be matched against images in DynamoDB JSON."""
+
+    def __init__(self, item_types: Iterable[ItemType]) -> None:
+        self._by_table: dict[str, list[tuple[ItemType, list[tuple[str, dict[str, str]]]]]] = {}
+        for item_type in item_types:
+            wanted = [(name, {"S": value}) for name, value in item_type.match]
+            self._by_table.setdefault(item_type.table_name, []).append((item_type, wanted))
+
+    def match(self, table_name: str, image: Mapping[str, Any]) -> ItemType | None:
+        """The type whose attribute values the image has; None where no declaration claims it."""
+        for item_type, wanted in self._by_table.get(table_name, ()):
+            if all(image.get(name) == value for name, value in wanted):
+                return item_type
+        return None
+
+
+def item_change(record: Mapping[str, Any], item_types: ItemTypeIndex, landed: Landed) -> ItemChange:
+    """The envelopes of one stream record.
+
+    The type is that of the new image, else of the old one, else of the keys. A change that turns an item
+    of a declared type into one of another lands under both: else the tables of the type it left would
+    keep showing it.
+
+    Raises
+    ------
+    ItemChangeError : the record cannot be read; with the reason for the quarantine
+    """
+    event_id = _text(record, "eventID")
+    event_name = _text(record, "eventName")
+    if event_name not in EVENT_NAMES:
+        raise ItemChangeError("not_a_stream_record", f"eventName must be one of {', '.join(EVENT_NAMES)}")
+    change = _mapping(record, "dynamodb")
+    sequence_number = _text(change, "SequenceNumber")
+    if not _SEQUENCE_NUMBER(sequence_number):
+        raise ItemChangeError("not_a_stream_record", "SequenceNumber must be up to 40 digits")
+    changed_at, hour = _changed_at(change)
+    table_name = _table_name(record)
+    keys = _mapping(change, "Keys")
+    images = [image for image in (change.get("NewImage"), change.get("OldImage")) if image is not None]
+    for image in images:
+        if not isinstance(image, dict):
+            raise ItemChangeError("not_dynamodb_json", "an image must be a map of attributes")
+    before = (
+        f'{{"event_id":{encode_basestring(event_id)},"event_name":"{event_name}",'
+        f'"sequence_number":"{sequence_number}","changed_at":{changed_at},'
+        f'"table_name":{encode_basestring(table_name)},"item_type":'
+    )
+    after = (
+        f',"keys":{_image("Keys", keys)},"new_image":{_image("NewImage", change.get("NewImage"))},'
+        f'"old_image":{_image("OldImage", change.get("OldImage"))},'
+        f'"expired":{"true" if _expired(event_name, record.get("userIdentity")) else "false"},'
+        f"{landed.members}}}\n"
+    )
+    envelopes = []
+    for item_type, image in _claims(item_types, table_name, images or [keys]):
+        name = item_type.name if item_type else UNMATCHED
+        own = _attribute_partitions(item_type, image)
+        try:
+            line = f'{before}"{name}"{after}'.encode()
+        except UnicodeEncodeError:
+            raise ItemChangeError("not_unicode", "holds half of a surrogate pair") from None
+        envelopes.append(Envelope(f"{_type_path(table_name, name)}{own}{hour}", line))
+    return ItemChange(event_id, sequence_number, tuple(envelopes))
+
+
+def _claims(
+    item_types: ItemTypeIndex, table_name: str, images: list[dict[str, Any]]
+) -> list[tuple[ItemType | None, dict[str, Any]]]:
+    """Each type that the change concerns, with the image that says so; the type it has now comes first."""
+    first = item_types.match(table_name, images[0])
+    claims = [(first, images[0])]
+    if len(images) > 1:
+        former = item_types.match(table_name, images[1])
+        if former is not None and former is not first:
+            claims.append((former, images[1]))
+    return claims
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise ItemChangeError("not_a_stream_record", f"{name} must be a text")
+    return value
+
+
+def _mapping(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = fields.get(name)
+    if not isinstance(value, dict) or not value:
+        raise ItemChangeError("not_a_stream_record", f"{name} must be a map that is not empty")
+    return value
+
+
+def _table_name(record: Mapping[str, Any]) -> str:
+    arn = _STREAM_ARN(_text(record, "eventSourceARN"))
+    if not arn:
+        raise ItemChangeError("not_a_stream_record", "eventSourceARN must be that of a table's stream")
+    return arn[1]
+
+
+def _changed_at(change: Mapping[str, Any]) -> tuple[str, str]:
+    """The time of the change as JSON, and the hour's path; the API's model lets a record come without one."""
+    seconds = change.get("ApproximateCreationDateTime")
+    if seconds is None:
+        return "null", _NO_HOUR
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise ItemChangeError("not_a_stream_record", "ApproximateCreationDateTime must be epoch seconds")
+    try:
+        return _moment(seconds)
+    except (ValueError, OverflowError, OSError):
+        problem = "ApproximateCreationDateTime must be epoch seconds within the years 1 to 9999"
+        raise ItemChangeError("not_a_stream_record", problem) from None
+
+
+@lru_cache(maxsize=1024)
+def _moment(seconds: float) -> tuple[str, str]:
+    """JSON text and hour path; many changes share a second, the precision that streams give."""
+    moment = datetime.fromtimestamp(seconds, tz=UTC)
+    return f'"{moment.isoformat().replace("+00:00", "Z")}"', hour_path(moment)
+
+
+@lru_cache(maxsize=256)
+def _type_path(table_name: str, item_type: str) -> str:
+    return "items/" + partition_path((("table_name", table_name), ("item_type", item_type)))
+
+
+def _image(name: str, image: dict[str, Any] | None) -> str:
+    if image is None:
+        return "null"
+    try:
+        return image_json(image)
+    except NotDynamoDbJsonError as error:
+        raise ItemChangeError("not_dynamodb_json", f"{name}: {error}") from None
+
+
+def _attribute_partitions(item_type: ItemType | None, image: Mapping[str, Any]) -> str:
+    if item_type is None or not item_type.partition_by:
+        return ""
+    return partition_path((name, _partition_value(image.get(name))) for name in item_type.partition_by)
+
+
+def _partition_value(attribute_value: Any) -> str | None:
+    """The text of a scalar; None for what cannot name a folder (null, sets, lists, maps)."""
+    match attribute_value:
+        case {"S": str(text)} | {"B": str(text)}:
+            return text
+        case {"N": number}:
+            return number_text(number)
+        case {"BOOL": bool(flag)}:
+            return str(flag).lower()
+    return None
+
+
+def _expired(event_name: str, identity: Any) -> bool:
+    """Time to live removes as the DynamoDB service; a user's delete carries no identity."""
+    if event_name != "REMOVE" or not isinstance(identity, dict):
+        return False
+    # Lambda writes the fields in lower case, the streams API with a capital.
+    kind = identity.get("type", identity.get("Type"))
+    principal = identity.get("principalId", identity.get("PrincipalId"))
+    return (kind, principal) == _TIME_TO_LIVE

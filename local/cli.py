@@ -1,0 +1,35 @@
+"""The ``watershed`` command."""
+
+from __future__ import annotations
+
+import typer
+
+from local.commands import demo, lifecycle, pipeline, query, sample, status
+
+app = typer.Typer(
+    name="watershed",
+    help="An open lake-house for health data on AWS, here on one machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+
+for command in (
+    demo.demo,
+    lifecycle.up,
+    lifecycle.deploy,
+    sample.seed,
+    sample.change,
+    pipeline.export,
+    pipeline.run,
+    query.query,
+    status.status,
+    lifecycle.down,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """The entry point of ``watershed``."""
+    app()

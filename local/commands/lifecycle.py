@@ -1,0 +1,69 @@
+"""``watershed up``, ``deploy`` and ``down``: the life of the local stack."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from local.commands.options import Json, current_stack, says_why
+from local.stack import Stack
+from local.terminal import Step, Terminal
+
+
+def start_stack(stack: Stack, terminal: Terminal) -> None:
+    with terminal.step("Start the emulator") as step:
+        stack.emulator.start()
+        step.result = stack.emulator.endpoint
+    with terminal.step("Start the HealthLake simulator") as step:
+        stack.healthlake.start()
+        step.result = stack.healthlake.url
+
+
+def deploy_stack(stack: Stack, terminal: Terminal) -> dict[str, str]:
+    """Synthesize and deploy; returns the stack's outputs."""
+    from local.deploy import deploy
+
+    with terminal.step("Synthesize and deploy the stacks") as step:
+        outputs = deploy(stack.emulator, stack.settings, step.note)
+        step.result = outputs.stack_name
+    return dict(outputs)
+
+
+@says_why
+def up(as_json: Json = False) -> None:
+    """Start the AWS emulator and the HealthLake simulator; what runs already is left as it is."""
+    stack, terminal = current_stack(), Terminal(as_json)
+    start_stack(stack, terminal)
+    terminal.say("Next: [bold]watershed deploy[/bold]")
+    terminal.emit({"emulator": stack.emulator.endpoint, "healthlake": stack.healthlake.url})
+
+
+@says_why
+def deploy(as_json: Json = False) -> None:
+    """Synthesize the CDK stacks and deploy them on the emulator; only what changed is updated."""
+    stack, terminal = current_stack().require_up(), Terminal(as_json)
+    outputs = deploy_stack(stack, terminal)
+    terminal.say("Next: [bold]watershed seed[/bold]")
+    terminal.emit({"outputs": outputs})
+
+
+@says_why
+def down(
+    purge: Annotated[bool, typer.Option(help="Remove all local state as well (.watershed/).")] = False,
+    as_json: Json = False,
+) -> None:
+    """Stop everything the stack started. State is kept for the next `up`, unless it is purged."""
+    stack, terminal = current_stack(), Terminal(as_json)
+    with terminal.step("Stop the local stack") as step:
+        _stop(stack, purge, step)
+    terminal.emit({"stopped": True, "purged": purge})
+
+
+def _stop(stack: Stack, purge: bool, step: Step) -> None:
+    if purge:
+        stack.purge()
+        step.result = f"{stack.state.root} removed"
+    else:
+        stack.stop()
+        step.result = f"state kept in {stack.state.root}"

@@ -1,0 +1,38 @@
+"""``watershed query``: Athena SQL on the tables of the local catalog."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from local.commands.options import Json, current_stack, says_why
+from local.query import QueryResult, run_query
+from local.stack import Stack
+from local.terminal import Terminal
+
+
+def ask(stack: Stack, sql: str) -> QueryResult:
+    """The answer to an Athena SQL statement over the emulator's Glue Data Catalog."""
+    return run_query(sql, stack.emulator.endpoint)
+
+
+@says_why
+def query(
+    sql: Annotated[str, typer.Argument(help="Athena SQL, or - to read it from standard input.")],
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many rows; --json prints all.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Ask Athena SQL of the curated, conformed, landing and ops tables.
+
+    For example: watershed query "select gender, count(*) from curated.patient group by gender"
+    """
+    stack, terminal = current_stack().require_deployed(), Terminal(as_json)
+    started = time.monotonic()
+    result = ask(stack, sys.stdin.read() if sql == "-" else sql)
+    terminal.table("", result.columns, result.rows[:limit])
+    more = f", the first {limit:,} shown" if len(result.rows) > limit else ""
+    terminal.say(f"[dim]{len(result.rows):,} rows{more}, {time.monotonic() - started:.1f} s[/dim]")
+    terminal.emit({"columns": result.columns, "types": result.types, "rows": result.rows})

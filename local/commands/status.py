@@ -1,0 +1,86 @@
+"""``watershed status``: what is up, how exports and runs ended, what the tables and the quarantine hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local.commands.options import Json, current_stack, says_why
+from local.commands.query import ask
+from local.query import QueryError
+from local.stack import Stack
+from local.table_summary import table_summaries
+from local.terminal import Terminal
+from local.workflow_run import latest_workflow_runs
+
+_QUARANTINE = "select source, reason, count(*) as lines from ops.quarantine group by 1, 2 order by 1, 2"
+
+
+def read_status(stack: Stack) -> dict[str, Any]:
+    """Everything ``status`` shows, as one object."""
+    status: dict[str, Any] = {
+        "up": stack.is_up,
+        "deployed": stack.is_deployed,
+        "state": str(stack.state.root),
+    }
+    if not stack.is_up:
+        return status
+    status |= {"emulator": stack.emulator.endpoint, "healthlake": stack.healthlake.url}
+    if not stack.is_deployed:
+        return status
+    return status | {
+        "export": _last_export(stack),
+        "runs": [
+            {"id": run.run_id, "status": run.status, "failed": [node.name for node in run.failed]}
+            for run in latest_workflow_runs(stack.client("glue"), stack.workflow, 5)
+        ],
+        "tables": [each.as_dict() for each in table_summaries(stack.emulator.endpoint)],
+        "quarantine": _quarantine(stack),
+    }
+
+
+def _last_export(stack: Stack) -> dict[str, Any]:
+    reply = stack.client("dynamodb").get_item(
+        TableName=stack.settings.name("export-state"), Key={"id": {"S": "RUN"}}, ConsistentRead=True
+    )
+    item = reply.get("Item", {})
+    wanted = {"runStatus": "status", "lastRunTime": "watermark", "exportJobId": "job"}
+    return {shown: item[name]["S"] for name, shown in wanted.items() if name in item}
+
+
+def _quarantine(stack: Stack) -> list[dict[str, Any]]:
+    try:
+        result = ask(stack, _QUARANTINE)
+    except QueryError:
+        return []  # no run yet: the table comes with the first
+    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+
+
+@says_why
+def status(as_json: Json = False) -> None:
+    """Show what is up, the last export and runs, the tables with rows and freshness, and the quarantine."""
+    stack, terminal = current_stack(), Terminal(as_json)
+    shown = read_status(stack)
+    terminal.emit(shown)
+    if not shown["up"]:
+        terminal.say("The local stack is down. Start it with: [bold]watershed up[/bold]")
+        return
+    terminal.say(f"Emulator   {shown['emulator']}\nHealthLake {shown['healthlake']}")
+    if not shown["deployed"]:
+        terminal.say("Nothing is deployed. Deploy with: [bold]watershed deploy[/bold]")
+        return
+    export = shown["export"]
+    terminal.say(f"Export     {export.get('status', 'none yet')}, watermark {export.get('watermark', '-')}")
+    terminal.table(
+        "Runs",
+        ("run", "status", "failed"),
+        [(r["id"], r["status"], ", ".join(r["failed"])) for r in shown["runs"]],
+    )
+    terminal.table(
+        "Tables",
+        ("table", "rows", "published", "snapshot"),
+        [(t["table"], t["rows"], t["published"], t["snapshot"]) for t in shown["tables"]],
+    )
+    if shown["quarantine"]:
+        terminal.table(
+            "Quarantine", ("source", "reason", "lines"), [tuple(q.values()) for q in shown["quarantine"]]
+        )

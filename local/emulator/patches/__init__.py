@@ -1,0 +1,34 @@
+"""One module per gap of the emulator that a command or a test here needs closed; each has a contract test.
+
+A module's `apply()` registers what is missing, or replaces one function, in the imported emulator.
+"""
+
+from __future__ import annotations
+
+from local.emulator.patches import (
+    cloudformation_glue,
+    dynamodb_stream_state,
+    glue_crawler,
+    glue_job_run,
+    glue_unfinished_runs,
+    glue_workflow_run,
+    iam_loopback_transport,
+    lambda_error_type,
+)
+
+ALL = (
+    cloudformation_glue,
+    dynamodb_stream_state,
+    glue_crawler,
+    glue_job_run,
+    glue_unfinished_runs,
+    glue_workflow_run,
+    iam_loopback_transport,
+    lambda_error_type,
+)
+
+
+def apply_all() -> None:
+    """Apply every patch, in the emulator's process, before it serves."""
+    for patch in ALL:
+        patch.apply()

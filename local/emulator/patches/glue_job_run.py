@@ -1,0 +1,125 @@
+"""`StartJobRun` runs the job.
+
+The emulator reports every Spark job as `SUCCEEDED` without running it. Here the run is handed to the Glue
+host, and the record that `GetJobRun` shows goes from `STARTING` over `RUNNING` to the end that the host
+reports. As on AWS, a run beyond `MaxConcurrentRuns` (1 where the job does not say) is refused, and
+`BatchStopJobRun` asks a run to stop, which is then `STOPPING`.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from local.emulator import context
+from local.emulator.glue_host import JobEnd
+
+_log = logging.getLogger("watershed.glue")
+
+ENDED = ("SUCCEEDED", "FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED")
+
+
+def _error(code: str, message: str, status: int = 400) -> Any:
+    from ministack.core.responses import error_response_json
+
+    return error_response_json(code, message, status)
+
+
+def _going(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [run for run in runs if run["JobRunState"] not in ENDED]
+
+
+def finish(run: dict[str, Any], state: str, error_message: str) -> None:
+    """Record the end of a run."""
+    now = int(time.time())
+    run["ErrorMessage"] = error_message
+    run["CompletedOn"] = now
+    run["LastModifiedOn"] = now
+    run["ExecutionTime"] = now - run["StartedOn"]
+    # Last, since whoever polls takes the end of the state for the end of the record.
+    run["JobRunState"] = state
+
+
+def _start_job_run(request: dict[str, Any]) -> Any:
+    from ministack.core.responses import json_response
+    from ministack.services import glue
+
+    name = request.get("JobName", "")
+    job = glue._jobs.get(name)
+    if job is None:
+        return _error("EntityNotFoundException", f"Job {name} not found")
+    runs: list[dict[str, Any]] = glue._job_runs.setdefault(name, [])
+    limit = int((job.get("ExecutionProperty") or {}).get("MaxConcurrentRuns", 1))
+    if len(_going(runs)) >= limit:
+        return _error("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
+    arguments = dict(request.get("Arguments") or {})
+    now = int(time.time())
+    run: dict[str, Any] = {
+        "Id": f"jr_{secrets.token_hex(32)}",
+        "Attempt": 0,
+        "JobName": name,
+        "StartedOn": now,
+        "LastModifiedOn": now,
+        "CompletedOn": None,
+        "JobRunState": "STARTING",
+        "Arguments": arguments,
+        "ErrorMessage": "",
+        "PredecessorRuns": [],
+        "ExecutionTime": 0,
+        "Timeout": request.get("Timeout") or job.get("Timeout"),
+        "WorkerType": job.get("WorkerType"),
+        "NumberOfWorkers": job.get("NumberOfWorkers"),
+        "SecurityConfiguration": job.get("SecurityConfiguration") or None,
+        "GlueVersion": job.get("GlueVersion"),
+        "LogGroupName": "/aws-glue/jobs",
+    }
+    # The newest first: that is the order in which GetJobRuns lists them.
+    runs.insert(0, run)
+
+    def on_start() -> None:
+        if run["JobRunState"] == "STARTING":
+            run["JobRunState"] = "RUNNING"
+            run["LastModifiedOn"] = int(time.time())
+
+    def on_end(end: JobEnd) -> None:
+        finish(run, end.state, end.error_message)
+
+    try:
+        context.glue_host().start_job_run(job, run["Id"], arguments, on_start, on_end)
+    except Exception as error:
+        problem = f"The run could not be handed to the local Glue: {error}"
+        _log.exception("%s", problem)
+        finish(run, "ERROR", problem)
+        return _error("InternalServiceException", problem, 500)
+    return json_response({"JobRunId": run["Id"]})
+
+
+def _batch_stop_job_run(request: dict[str, Any]) -> Any:
+    from ministack.core.responses import json_response
+    from ministack.services import glue
+
+    name = request.get("JobName", "")
+    by_id = {run["Id"]: run for run in glue._job_runs.get(name, [])}
+    stopped, errors = [], []
+    for run_id in request.get("JobRunIds", []):
+        run = by_id.get(run_id)
+        if run is not None and run["JobRunState"] not in ENDED:
+            run["JobRunState"] = "STOPPING"
+            context.glue_host().stop_job_run(run_id)
+            stopped.append({"JobName": name, "JobRunId": run_id})
+            continue
+        code = "EntityNotFoundException" if run is None else "InvalidInputException"
+        problem = "not found" if run is None else "has ended"
+        detail = {"ErrorCode": code, "ErrorMessage": f"Job run {run_id} {problem}"}
+        errors.append({"JobName": name, "JobRunId": run_id, "ErrorDetail": detail})
+    return json_response({"SuccessfulSubmissions": stopped, "Errors": errors})
+
+
+def apply() -> None:
+    from ministack.services import glue
+
+    glue._start_job_run = _start_job_run
+    glue._batch_stop_job_run = _batch_stop_job_run

@@ -1,0 +1,200 @@
+"""`StartWorkflowRun` walks the workflow's triggers, and its run can be followed.
+
+The emulator's workflow run is `RUNNING` for ever: no trigger fires, and `GetWorkflowRun` is an unknown
+action. Here the run is handed to the Glue host, which starts jobs and crawlers; the record holds what it
+reports. As on AWS, a run beyond the workflow's `MaxConcurrentRuns` is a `ConcurrentRunsExceededException`,
+the graph is shown only with `IncludeGraph`, and a run whose actions failed is `COMPLETED` with its
+`Statistics` saying so.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local.emulator import context
+from local.emulator.glue_host import WorkflowState
+
+_log = logging.getLogger("watershed.glue")
+
+ENDED = ("COMPLETED", "STOPPED", "ERROR")
+
+_NO_ACTIONS = dict.fromkeys(
+    (
+        "TotalActions",
+        "TimeoutActions",
+        "FailedActions",
+        "StoppedActions",
+        "SucceededActions",
+        "RunningActions",
+        "ErroredActions",
+        "WaitingActions",
+    ),
+    0,
+)
+
+
+def _error(code: str, message: str, status: int = 400) -> Any:
+    from ministack.core.responses import error_response_json
+
+    return error_response_json(code, message, status)
+
+
+def _ok(body: Mapping[str, Any]) -> Any:
+    from ministack.core.responses import json_response
+
+    return json_response(dict(body))
+
+
+def _runs(name: str) -> list[dict[str, Any]]:
+    from ministack.services import glue
+
+    runs: list[dict[str, Any]] = glue._workflow_runs.setdefault(name, [])
+    return runs
+
+
+def _shown(run: Mapping[str, Any], graph: bool) -> dict[str, Any]:
+    return {name: value for name, value in run.items() if value is not None and (graph or name != "Graph")}
+
+
+def finish(run: dict[str, Any], status: str, error_message: str) -> None:
+    """Record the end of a run."""
+    run["CompletedOn"] = time.time()
+    run["ErrorMessage"] = error_message or None
+    run["Status"] = status
+
+
+def _start(request: dict[str, Any]) -> Any:
+    from ministack.services import glue
+
+    name = request.get("Name", "")
+    workflow = glue._workflows.get(name)
+    if workflow is None:
+        return _error("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+    runs = _runs(name)
+    limit = int(workflow.get("MaxConcurrentRuns") or 0)
+    if limit and sum(run["Status"] not in ENDED for run in runs) >= limit:
+        return _error(
+            "ConcurrentRunsExceededException",
+            f"Concurrent runs exceeded for workflow {name}: at most {limit}",
+        )
+    properties = {**workflow.get("DefaultRunProperties", {}), **(request.get("RunProperties") or {})}
+    run: dict[str, Any] = {
+        "Name": name,
+        "WorkflowRunId": f"wr_{secrets.token_hex(32)}",
+        "WorkflowRunProperties": properties,
+        "StartedOn": time.time(),
+        "CompletedOn": None,
+        "Status": "RUNNING",
+        "ErrorMessage": None,
+        "Statistics": dict(_NO_ACTIONS),
+        "Graph": {"Nodes": [], "Edges": []},
+    }
+    # GetWorkflow shows the last of the list as the last run.
+    runs.append(run)
+
+    def on_change(state: WorkflowState) -> None:
+        run["Statistics"] = {**_NO_ACTIONS, **state.statistics}
+        run["Graph"] = dict(state.graph)
+        if state.ended:
+            finish(run, state.status, state.error_message)
+        elif run["Status"] == "RUNNING":
+            run["Status"] = state.status
+
+    try:
+        context.glue_host().start_workflow_run({**workflow}, run["WorkflowRunId"], properties, on_change)
+    except Exception as error:
+        problem = f"The run could not be handed to the local Glue: {error}"
+        _log.exception("%s", problem)
+        finish(run, "ERROR", problem)
+        return _error("InternalServiceException", problem, 500)
+    return _ok({"RunId": run["WorkflowRunId"]})
+
+
+def _found(request: Mapping[str, Any]) -> dict[str, Any] | None:
+    wanted = request.get("RunId")
+    return next((run for run in _runs(request.get("Name", "")) if run["WorkflowRunId"] == wanted), None)
+
+
+def _no_run(request: Mapping[str, Any]) -> Any:
+    return _error(
+        "EntityNotFoundException", f"Workflow {request.get('Name')} has no run {request.get('RunId')}"
+    )
+
+
+def _get_run(request: dict[str, Any]) -> Any:
+    run = _found(request)
+    return _ok({"Run": _shown(run, bool(request.get("IncludeGraph")))}) if run else _no_run(request)
+
+
+def _get_runs(request: dict[str, Any]) -> Any:
+    from ministack.services import glue
+
+    name = request.get("Name", "")
+    if name not in glue._workflows:
+        return _error("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+    graph = bool(request.get("IncludeGraph"))
+    return _ok({"Runs": [_shown(run, graph) for run in reversed(_runs(name))]})
+
+
+def _get_properties(request: dict[str, Any]) -> Any:
+    run = _found(request)
+    return _ok({"RunProperties": run["WorkflowRunProperties"]}) if run else _no_run(request)
+
+
+def _put_properties(request: dict[str, Any]) -> Any:
+    run = _found(request)
+    if run is None:
+        return _no_run(request)
+    run["WorkflowRunProperties"].update(request.get("RunProperties") or {})
+    return _ok({})
+
+
+def _stop(request: dict[str, Any]) -> Any:
+    run = _found(request)
+    if run is None:
+        return _no_run(request)
+    if run["Status"] != "RUNNING":
+        return _error("IllegalWorkflowStateException", f"Run {run['WorkflowRunId']} is {run['Status']}")
+    run["Status"] = "STOPPING"
+    context.glue_host().stop_workflow_run(run["WorkflowRunId"])
+    return _ok({})
+
+
+def _get_workflow(request: dict[str, Any]) -> Any:
+    from ministack.services import glue
+
+    name = request.get("Name", "")
+    workflow = glue._workflows.get(name)
+    if workflow is None:
+        return _error("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+    runs = _runs(name)
+    last = {"LastRun": _shown(runs[-1], False)} if runs else {}
+    return _ok({"Workflow": {**workflow, **last}})
+
+
+_ADDED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "GetWorkflowRun": _get_run,
+    "GetWorkflowRuns": _get_runs,
+    "GetWorkflowRunProperties": _get_properties,
+    "PutWorkflowRunProperties": _put_properties,
+    "StopWorkflowRun": _stop,
+}
+
+
+def apply() -> None:
+    from ministack.services import glue
+
+    glue._start_workflow_run = _start
+    glue._get_workflow = _get_workflow
+    dispatch = glue._handle_request_sync
+
+    def dispatch_more(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
+        added = _ADDED.get(headers.get("x-amz-target", "").rpartition(".")[2])
+        return added(json.loads(body or b"{}")) if added else dispatch(method, path, headers, body, query)
+
+    glue._handle_request_sync = dispatch_more

@@ -1,0 +1,85 @@
+"""Spark as the jobs see it on Glue, on this machine: same catalog name, same ``s3://`` URIs, same SQL.
+
+Hadoop's ``ViewFileSystemOverloadScheme`` maps ``s3://<bucket>/`` to a folder of the local mirror by
+configuration alone, so no job knows where it runs
+(https://hadoop.apache.org/docs/r3.3.4/hadoop-project-dist/hadoop-hdfs/ViewFsOverloadScheme.html).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.java import use_java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_ICEBERG_JAR = "iceberg-spark-runtime-3.5_2.12-1.10.2.jar"
+
+_ENGINE: Mapping[str, str] = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "2g",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # Small data on few cores: more partitions than cores only cost scheduling.
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    # C2's compile threads fight the tasks for two cores; jobs here end before they pay off.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+    "spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog",
+    "spark.sql.catalog.lake.type": "hadoop",
+    "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
+    "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.LocalFileSystem",
+    "spark.hadoop.fs.file.impl.disable.cache": "false",
+}
+
+
+def iceberg_jar() -> Path:
+    """The Iceberg runtime for Spark 3.5 on Scala 2.12, from the wheel that carries it."""
+    import snowpark_connect_deps_iceberg
+
+    return Path(snowpark_connect_deps_iceberg.__file__).parent / "jars" / _ICEBERG_JAR
+
+
+def spark_settings(mirror: Path, buckets: Iterable[str], warehouse: str) -> dict[str, str]:
+    """The settings of a local Spark.
+
+    Parameters
+    ----------
+    mirror : the folder that holds one folder per bucket
+    buckets : names of the buckets to mount
+    warehouse : ``s3://<bucket>/<prefix>`` of the Iceberg warehouse; its bucket is among ``buckets``
+    """
+    settings = dict(_ENGINE)
+    settings["spark.jars"] = str(iceberg_jar())
+    settings["spark.local.dir"] = str(mirror.parent / "spark")
+    settings["spark.sql.warehouse.dir"] = str(mirror.parent / "spark" / "warehouse")
+    settings["spark.sql.catalog.lake.warehouse"] = warehouse
+    for bucket in buckets:
+        folder = (mirror / bucket).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        settings[f"spark.hadoop.fs.viewfs.mounttable.{bucket}.linkFallback"] = folder.as_uri()
+    return settings
+
+
+def start_spark(settings: Mapping[str, str], name: str = "watershed") -> SparkSession:
+    """A session with these settings; the first of a process starts the JVM."""
+    use_java()
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName(name)
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark

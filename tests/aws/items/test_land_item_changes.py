@@ -1,0 +1,119 @@
+"""The function itself, against moto's S3."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from lambdas.land_item_changes import handler as module
+from lambdas.land_item_changes.handler import MissingSettingError, NotAStreamEventError, handler
+from tests.unit.items.records import patient, reading, record, registry_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUCKET = "watershed-landing-000000000000-us-east-1"
+CONTEXT = SimpleNamespace(function_name="watershed-land-item-changes", function_version="3")
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("LANDING_BUCKET", BUCKET)
+    module._s3.cache_clear()
+    with mock_aws():
+        client: S3Client = boto3.client("s3")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+    module._s3.cache_clear()
+
+
+def objects(s3: S3Client) -> dict[str, list[dict[str, Any]]]:
+    listed = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    found = {}
+    for each in listed:
+        body = s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read()
+        found[each["Key"]] = [json.loads(line) for line in gzip.decompress(body).splitlines()]
+    return found
+
+
+def test_a_batch_lands_in_its_partitions(s3: S3Client) -> None:
+    batch = [reading(1, "a"), reading(2, "b"), record(3, registry_key(), patient(v={"N": "x"}))]
+    assert handler({"Records": batch}, CONTEXT) == {"batchItemFailures": []}
+    found = objects(s3)
+    assert sorted(key.split("/")[-6] for key in found if key.startswith("items/")) == ["siteId=a", "siteId=b"]
+    assert [lines[0]["reason"] for key, lines in found.items() if key.startswith("quarantine/")] == [
+        "not_dynamodb_json"
+    ]
+    assert {lines[0]["landed_by"] for lines in found.values()} == {"watershed-land-item-changes:3"}
+
+
+def test_a_redelivered_batch_leaves_its_objects_as_they_were(s3: S3Client) -> None:
+    batch = {"Records": [reading(1, "a"), reading(2, "b")]}
+    handler(batch, CONTEXT)
+    before = {
+        each["Key"]: (each["ETag"], each["LastModified"])
+        for each in s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+    }
+    assert handler(batch, CONTEXT) == {"batchItemFailures": []}
+    after = {
+        each["Key"]: (each["ETag"], each["LastModified"])
+        for each in s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+    }
+    assert after == before
+
+
+def test_a_bucket_that_refuses_is_reported_from_the_first_record(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANDING_BUCKET", "no-such-bucket")
+    response = handler({"Records": [reading(7, "a"), reading(8, "b")]}, CONTEXT)
+    assert response == {"batchItemFailures": [{"itemIdentifier": "7"}]}
+
+
+def test_no_item_reaches_the_log(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(module._logger.registered_handler, "stream", log)
+    monkeypatch.setenv("POWERTOOLS_LOGGER_LOG_EVENT", "true")
+    secret = "Jane-Doe-1980"
+    batch = [
+        record(1, registry_key(secret), patient(name={"S": secret})),
+        record(2, registry_key(secret), patient(name={"N": secret})),
+        reading(3, secret),
+    ]
+    handler({"Records": batch}, CONTEXT)
+    monkeypatch.setenv("LANDING_BUCKET", "no-such-bucket")
+    handler({"Records": batch}, CONTEXT)
+    output = capsys.readouterr()
+    assert secret not in output.out + output.err + log.getvalue()
+    logged = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [each["message"] for each in logged] == [
+        "records quarantined", "batch landed", "records quarantined", "write failed",
+    ]  # fmt: skip
+    assert logged[0]["reasons"] == {"not_dynamodb_json": 1}
+    assert (logged[-1]["error_type"], logged[-1]["redeliver_from"]) == ("NoSuchBucket NoSuchBucket", "1")
+
+
+def test_an_empty_batch_is_nothing_to_do(s3: S3Client) -> None:
+    assert handler({"Records": []}, CONTEXT) == {"batchItemFailures": []}
+    assert objects(s3) == {}
+
+
+def test_what_is_not_a_batch_is_refused(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotAStreamEventError, match="event source mapping"):
+        handler({"detail": {}}, CONTEXT)
+    monkeypatch.delenv("LANDING_BUCKET")
+    with pytest.raises(MissingSettingError, match="LANDING_BUCKET"):
+        handler({"Records": []}, CONTEXT)

@@ -1,0 +1,58 @@
+"""Fixtures that every kind of test may use."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# A zone that is neither UTC nor whole hours away from it shows every place that forgets the time zone.
+os.environ["TZ"] = "Asia/Kathmandu"
+time.tzset()
+
+# A busy machine is no failure: no example has a deadline.
+settings.register_profile("watershed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("watershed")
+
+LANDING_BUCKET = "watershed-landing-test"
+LAKE_BUCKET = "watershed-lake-test"
+
+
+@pytest.fixture(scope="session")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder behind ``s3://`` in Spark tests: one folder per bucket."""
+    return tmp_path_factory.mktemp("state") / "mirror"
+
+
+@pytest.fixture(scope="session")
+def spark(mirror: Path) -> Iterator[SparkSession]:
+    """One real local Spark per test process, with the Iceberg catalog ``lake`` on ``s3://``."""
+    from local.spark import spark_settings, start_spark
+
+    settings = spark_settings(mirror, [LANDING_BUCKET, LAKE_BUCKET], f"s3://{LAKE_BUCKET}/warehouse")
+    session = start_spark(settings, name="tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def landing_uri() -> str:
+    """``s3://`` of the landing bucket in Spark tests; its files lie under ``mirror / LANDING_BUCKET``."""
+    return f"s3://{LANDING_BUCKET}/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes end together when the long tests come first."""
+    items.sort(key=_slowest_first)
+
+
+def _slowest_first(item: pytest.Item) -> int:
+    return 0 if item.get_closest_marker("e2e") else 1 if item.get_closest_marker("spark") else 2

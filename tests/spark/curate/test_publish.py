@@ -1,0 +1,207 @@
+"""Write, audit, publish: ``main`` moves to what passed its audit and to nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from glue_jobs.curation import publish as publishing
+from glue_jobs.curation.audit import audit, check_suite
+from glue_jobs.curation.job import audit_failure
+from glue_jobs.curation.publish import Change, Outcome, advance, branch_rows, publish
+from glue_jobs.curation.results import RESULT_TABLE, record_results
+from glue_jobs.curation.state import Consumed, TableState, read_state
+from glue_jobs.lake.arguments import JobArguments
+from glue_jobs.lake.errors import CommitConflict
+from glue_jobs.lake.keys import KeySet
+from glue_jobs.lake.run import Run, new_run_id
+from glue_jobs.lake.tables import Column, TableSpec, current_snapshot, ensure_table, iceberg_table, read_at
+from schemas import SchemaError
+from schemas.expectation import Expectation, Suite
+
+pytestmark = pytest.mark.spark
+
+SPEC = TableSpec("watershed_test.published", (Column("k", "string", "Key"), Column("v", "int")))
+HALT = Expectation("expect_column_values_to_not_be_null", {"column": "v"}, "halt", "v is needed")
+WARN = Expectation("expect_column_values_to_be_in_set", {"column": "v", "value_set": [1, 2]}, "warn", "odd")
+UNIQUE = Expectation("expect_column_values_to_be_unique", {"column": "k"}, "halt", "one row per key")
+SUITE = Suite("published", (HALT, WARN, UNIQUE), Path("published.yaml"))
+
+
+@pytest.fixture
+def table(spark: SparkSession) -> Iterator[str]:
+    yield ensure_table(spark, "lake", SPEC)
+    spark.sql(f"drop table lake.{SPEC.name} purge")
+
+
+@pytest.fixture
+def run(spark: SparkSession, landing_uri: str) -> Run:
+    return _run(spark, landing_uri)
+
+
+def _run(spark: SparkSession, landing_uri: str = "s3://x/", after: str = "") -> Run:
+    return Run(spark, "curate", new_run_id(after), JobArguments(landing_uri), datetime.now(UTC))
+
+
+def _frame(spark: SparkSession, *rows: tuple[str | None, int | None]) -> DataFrame:
+    return spark.createDataFrame(list(rows), "k string, v int")
+
+
+def _keys(spark: SparkSession, *keys: str) -> KeySet:
+    return KeySet.of(spark.createDataFrame([(key,) for key in keys], "k string"))
+
+
+def _rows(frame: DataFrame) -> list[tuple[object, ...]]:
+    return sorted(map(tuple, frame.collect()))
+
+
+def _state(run_id: str) -> TableState:
+    return TableState("d1", {"conformed.x": Consumed(7, run_id), "curated.y": Consumed(None, "")})
+
+
+def test_rows_are_replaced_by_key_and_the_state_comes_with_them(
+    spark: SparkSession, table: str, run: Run
+) -> None:
+    first = publish(run, table, Change(_frame(spark, ("a", 1), ("b", 1), ("c", 2))), _state("r1"), SUITE)
+    assert (first.published, first.added, first.removed) == (True, 3, 0)
+    assert read_state(iceberg_table(spark, table)) == _state("r1")
+
+    second = publish(
+        _run(spark),
+        table,
+        Change(_frame(spark, ("b", 2), ("d", 1)), _keys(spark, "b", "c", "x")),
+        _state("r2"),
+        SUITE,
+    )
+    assert (second.added, second.removed) == (2, 2)
+    assert _rows(spark.table(table)) == [("a", 1), ("b", 2), ("d", 1)]
+    assert read_state(iceberg_table(spark, table)) == _state("r2")
+    assert read_state(iceberg_table(spark, table), first.snapshot_id) == _state("r1")
+    assert _rows(read_at(spark, table, first.snapshot_id)) == [("a", 1), ("b", 1), ("c", 2)]
+
+    only_deletes = Change(_frame(spark), _keys(spark, "a"))
+    third = publish(_run(spark), table, only_deletes, _state("r3"), SUITE)
+    assert (third.added, third.removed) == (0, 1)
+    assert read_state(iceberg_table(spark, table)) == _state("r3")
+
+    rebuilt = publish(_run(spark), table, Change(_frame(spark, ("z", 1))), _state("r4"), SUITE)
+    assert (rebuilt.added, rebuilt.removed) == (1, 2)
+    assert _rows(spark.table(table)) == [("z", 1)]
+    assert list(iceberg_table(spark, table).refs()) == ["main"]
+
+
+def test_a_halting_expectation_keeps_main_and_the_branch(spark: SparkSession, table: str, run: Run) -> None:
+    publish(run, table, Change(_frame(spark, ("a", 1))), _state("r1"), SUITE)
+    before = current_snapshot(iceberg_table(spark, table))
+    refused = publish(
+        _run(spark),
+        table,
+        Change(_frame(spark, ("b", None), ("b", 9)), _keys(spark, "a")),
+        _state("r2"),
+        SUITE,
+    )
+    assert not refused.published
+    assert refused.branch is not None
+    assert {check.expectation.type: (check.success, check.unexpected) for check in refused.checks} == {
+        HALT.type: (False, 1),
+        WARN.type: (False, 1),
+        UNIQUE.type: (False, 2),
+    }
+    assert current_snapshot(iceberg_table(spark, table)) == before
+    assert _rows(spark.table(table)) == [("a", 1)]
+    assert branch_rows(spark, table, refused.branch).count() == 2
+    assert read_state(iceberg_table(spark, table)) == _state("r1")
+
+    error = audit_failure([refused])
+    assert error.failures == {
+        "published": (
+            "expect_column_values_to_not_be_null(v): 1 of 2 rows",
+            "expect_column_values_to_be_unique(k): 2 of 2 rows",
+        )
+    }
+    assert refused.branch in str(error)
+
+    corrected = publish(
+        _run(spark), table, Change(_frame(spark, ("b", 9)), _keys(spark, "a")), _state("r2"), SUITE
+    )
+    assert corrected.published
+    assert [check.success for check in corrected.checks if check.expectation == WARN] == [False]
+    assert _rows(spark.table(table)) == [("b", 9)]
+    assert list(iceberg_table(spark, table).refs()) == ["main"]
+
+
+def test_a_first_publication_that_is_refused_leaves_an_empty_table(
+    spark: SparkSession, table: str, run: Run
+) -> None:
+    refused = publish(run, table, Change(_frame(spark, (None, None))), _state("r1"), SUITE)
+    assert not refused.published
+    assert _rows(spark.table(table)) == []
+    assert read_state(iceberg_table(spark, table)) == TableState()
+
+
+def test_a_writer_in_between_is_a_conflict_and_loses_nothing(
+    spark: SparkSession, table: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(run, table, Change(_frame(spark, ("a", 1))), _state("r1"), SUITE)
+
+    def audit_beside_a_writer(rows: DataFrame, suite: Suite) -> list[object]:
+        _frame(spark, ("other", 1)).writeTo(table).append()
+        return []
+
+    monkeypatch.setattr(publishing, "audit", audit_beside_a_writer)
+    with pytest.raises(CommitConflict, match="changed by another writer"):
+        publish(_run(spark), table, Change(_frame(spark, ("b", 1))), _state("r2"), SUITE)
+    assert _rows(spark.table(table)) == [("a", 1), ("other", 1)]
+
+
+def test_inputs_read_without_effect_are_recorded_without_a_row(
+    spark: SparkSession, table: str, run: Run
+) -> None:
+    publish(run, table, Change(_frame(spark, ("a", 1))), _state("r1"), SUITE)
+    advance(_run(spark), table, "published", _state("r2"))
+    assert read_state(iceberg_table(spark, table)) == _state("r2")
+    assert _rows(spark.table(table)) == [("a", 1)]
+
+
+def test_results_are_counts_without_values(spark: SparkSession, run: Run) -> None:
+    checks = tuple(audit(_frame(spark, ("secret", None), ("secret", 1)), SUITE))
+    record_results(run, [Outcome("published", False, 5, checks, branch="b")])
+    rows = spark.table(f"lake.{RESULT_TABLE.name}").where(f"run_id = '{run.run_id}'").collect()
+    assert [(row.expectation, row.columns, row.success, row.checked, row.unexpected) for row in rows] == [
+        (HALT.type, "v", False, 2, 1),
+        (WARN.type, "v", True, 2, 0),
+        (UNIQUE.type, "k", False, 2, 2),
+    ]
+    assert "secret" not in str(rows)
+
+
+def test_an_expectation_that_cannot_be_evaluated_has_not_held(spark: SparkSession) -> None:
+    odd = Expectation(
+        "expect_column_mean_to_be_between", {"column": "k", "min_value": 1}, "halt", "texts have none"
+    )
+    (check,) = audit(_frame(spark, ("a", 1)), Suite("published", (odd,), Path("published.yaml")))
+    assert not check.success
+    assert check.halts
+
+
+@pytest.mark.parametrize(
+    ("expectation", "problem"),
+    [
+        (Expectation("expect_column_values_to_not_be_null", {"column": "w"}, "halt", "r"), "no column 'w'"),
+        (
+            Expectation("expect_column_values_to_shine", {"column": "v"}, "halt", "r"),
+            "expect_column_values_to_shine",
+        ),
+        (
+            Expectation("expect_column_values_to_be_in_set", {"colum": "v"}, "halt", "r"),
+            "expectations\\[0\\]",
+        ),
+    ],
+)
+def test_a_suite_is_checked_before_data_is_read(expectation: Expectation, problem: str) -> None:
+    with pytest.raises(SchemaError, match=problem):
+        check_suite(Suite("published", (expectation,), Path("published.yaml")), ["k", "v"])

@@ -1,0 +1,211 @@
+"""The lake's building blocks on a real Spark with Iceberg: tables, merges, ledger, quarantine, runs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from glue_jobs.lake import ledger
+from glue_jobs.lake.arguments import JobArguments
+from glue_jobs.lake.errors import ArgumentError, TableError
+from glue_jobs.lake.merge import MergePolicy, merge_newest
+from glue_jobs.lake.quarantine import QUARANTINE_TABLE, quarantine
+from glue_jobs.lake.run import RUN_TABLE, Run, job_run, new_run_id
+from glue_jobs.lake.session import spark_session
+from glue_jobs.lake.tables import (
+    Column,
+    TableSpec,
+    current_snapshot,
+    ensure_table,
+    iceberg_table,
+    snapshot_properties,
+)
+from tests.conftest import LANDING_BUCKET
+
+pytestmark = pytest.mark.spark
+
+SPEC = TableSpec(
+    "watershed_test.thing",
+    (
+        Column("id", "string", "The key"),
+        Column("version", "int"),
+        Column("gone", "boolean"),
+        Column("v", "string"),
+    ),
+    "Things.",
+)
+POLICY = MergePolicy(("id",), ("version",), delete_when="gone")
+
+
+@pytest.fixture
+def table(spark: SparkSession) -> Iterator[str]:
+    yield ensure_table(spark, "lake", SPEC)
+    spark.sql(f"drop table lake.{SPEC.name} purge")
+
+
+@pytest.fixture
+def arguments(landing_uri: str) -> JobArguments:
+    return JobArguments(landing_uri)
+
+
+def _rows(spark: SparkSession, table: str) -> list[tuple[object, ...]]:
+    return sorted(map(tuple, spark.table(table).collect()))
+
+
+def test_the_session_of_the_tests_is_one_that_jobs_accept(spark: SparkSession) -> None:
+    assert spark_session() is not None
+
+
+def test_a_table_is_made_once_and_widened_when_its_declaration_grows(spark: SparkSession, table: str) -> None:
+    before = iceberg_table(spark, table).currentSnapshot()
+    assert ensure_table(spark, "lake", SPEC) == table
+    wider = TableSpec(
+        SPEC.name,
+        (Column("id", "string", "The key"), Column("version", "bigint"), Column("n", "date", "New")),
+    )
+    ensure_table(spark, "lake", wider)
+    fields = {each.name: each for each in spark.table(table).schema.fields}
+    assert fields["version"].dataType.simpleString() == "bigint"
+    assert fields["n"].metadata["comment"] == "New"
+    assert "v" in fields
+    assert iceberg_table(spark, table).currentSnapshot() == before
+    with pytest.raises(TableError, match=r"watershed_test\.thing\.v is string and is declared int"):
+        ensure_table(spark, "lake", TableSpec(SPEC.name, (Column("v", "int"),)))
+
+
+def test_the_newest_wins_in_any_order_and_a_merge_without_news_commits_nothing(
+    spark: SparkSession, table: str
+) -> None:
+    def merge(*rows: tuple[object, ...]) -> int | None:
+        return merge_newest(
+            spark, spark.createDataFrame(list(rows), spark.table(table).schema), table, POLICY
+        ).snapshot_id
+
+    assert merge(("a", 1, True, None)) is None
+    assert (
+        merge(("a", 2, False, "a2"), ("a", 1, False, "a1"), ("b", 1, False, "b1"), ("z", 1, True, None))
+        is not None
+    )
+    assert _rows(spark, table) == [("a", 2, False, "a2"), ("b", 1, False, "b1")]
+    assert merge(("a", 1, False, "late"), ("b", 1, False, "same")) is None
+    assert merge(("b", 3, True, None), ("b", 2, False, "b2"), ("c", 1, False, "c1")) is not None
+    assert _rows(spark, table) == [("a", 2, False, "a2"), ("c", 1, False, "c1")]
+
+
+def test_the_ledger_gives_an_object_once_per_job_and_again_when_it_is_replaced(
+    spark: SparkSession, mirror: Path, arguments: JobArguments
+) -> None:
+    folder = mirror / LANDING_BUCKET / "ledgertest" / "t=a%3Ab"
+    folder.mkdir(parents=True)
+    (folder / "1.ndjson").write_text('{"n": 1}\n')
+    (folder / "2.ndjson").write_text('{"n": 2}\n')
+    (folder / "_skipped.ndjson").write_text("{}\n")
+    (folder / "3.txt").write_text("")
+    run = Run(spark, "ledger_test", new_run_id(), arguments, datetime.now(UTC))
+    assert ledger.new_objects(run, "nowhere/") == []
+    first = ledger.new_objects(run, "ledgertest/")
+    assert [each.key for each in first] == ["ledgertest/t=a%3Ab/1.ndjson", "ledgertest/t=a%3Ab/2.ndjson"]
+    lines = spark.read.text(ledger.uris(first, arguments.landing_uri))
+    keys = lines.select(ledger.object_key(arguments.landing_uri).alias("key"))
+    assert sorted(row.key for row in keys.collect()) == [each.key for each in first]
+    ledger.record(run, first)
+    assert ledger.new_objects(run, "ledgertest/") == []
+    (folder / "2.ndjson").write_text('{"n": 22}\n')
+    assert [each.key for each in ledger.new_objects(run, "ledgertest/")] == [first[1].key]
+    other = Run(spark, "ledger_other", new_run_id(), arguments, datetime.now(UTC))
+    assert len(ledger.new_objects(other, "ledgertest/")) == 2
+
+
+def test_quarantine_keeps_the_line_in_landing_and_its_place_in_ops_once(
+    spark: SparkSession, mirror: Path, arguments: JobArguments
+) -> None:
+    lines = spark.createDataFrame(
+        [
+            ("items/x.gz", 7, '{"broken é', "not_json", None, None),
+            ("items/x.gz", 9, "{}", "wrong_type", "ab", "n"),
+        ],
+        "object_key string, line bigint, text string, reason string, key_hash string, detail string",
+    )
+    for _ in range(2):
+        run = Run(spark, "q", new_run_id(), arguments, datetime.now(UTC))
+        assert quarantine(run, "testing", lines) == {"not_json": 1, "wrong_type": 1}
+        assert run.quarantined == {"not_json": 1, "wrong_type": 1}
+    held = sorted((mirror / LANDING_BUCKET / "quarantine" / "source=testing").rglob("*.ndjson.gz"))
+    assert [gzip.decompress(each.read_bytes()).decode() for each in held] == ['{"broken é\n', "{}\n"]
+    rows = spark.table(f"lake.{QUARANTINE_TABLE.name}").where("source = 'testing'").orderBy("line").collect()
+    assert [(row.object_key, row.line, row.reason, row.key_hash, row.detail) for row in rows] == [
+        ("items/x.gz", 7, "not_json", None, None),
+        ("items/x.gz", 9, "wrong_type", "ab", "n"),
+    ]
+    assert quarantine(run, "testing", lines.limit(0)) == {}
+
+
+def test_a_run_is_recorded_whether_it_succeeds_or_fails(spark: SparkSession, arguments: JobArguments) -> None:
+    with job_run(spark, arguments, "run_test") as good:
+        good.read("objects", 3)
+        good.wrote("t", 5)
+    with pytest.raises(ValueError, match="secret"), job_run(spark, arguments, "run_test") as bad:
+        raise ValueError("secret")
+    reused = JobArguments(arguments.landing_uri, run_id=good.run_id)
+    with job_run(spark, reused, "run_test") as later:
+        pass
+    assert good.run_id < bad.run_id < later.run_id
+    rows = spark.table(f"lake.{RUN_TABLE.name}").where("job = 'run_test'").orderBy("run_id").collect()
+    assert [row.status for row in rows] == ["succeeded", "failed", "succeeded"]
+    assert (json.loads(rows[0].inputs), rows[0].rows_written) == ({"objects": 3}, 5)
+    assert "secret" not in rows[1].detail
+    assert json.loads(rows[1].detail)["error"] == "ValueError"
+    assert abs(rows[0].started_at.astimezone(UTC) - good.started_at).total_seconds() < 0.001
+    assert (
+        snapshot_properties(iceberg_table(spark, f"lake.{RUN_TABLE.name}"))["watershed.run_id"]
+        == later.run_id
+    )
+
+
+def test_run_ids_never_go_back_even_if_the_clock_does() -> None:
+    ahead = "20991231T235959999Z-ffffffff"
+    assert new_run_id(ahead) > ahead
+    assert new_run_id(ahead).startswith("21000101T000000000Z-")
+    assert new_run_id() > "2025"
+
+
+def test_the_snapshot_of_an_empty_table_is_none(spark: SparkSession, table: str) -> None:
+    assert current_snapshot(iceberg_table(spark, table)) is None
+
+
+def test_arguments_are_parsed_and_those_of_glue_are_ignored(landing_uri: str) -> None:
+    given = [
+        "--JOB_NAME",
+        "curate",
+        "--enable-metrics",
+        "--landing_uri",
+        landing_uri.rstrip("/"),
+        "--full",
+        "true",
+    ]
+    assert JobArguments.parse(given) == JobArguments(landing_uri, full=True)
+    assert (
+        JobArguments.parse([f"--landing_uri={landing_uri}", "--export_id", "e1", "--run_id", ""]).export_id
+        == "e1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ([], "landing_uri"),
+        (["--landing_uri", "bucket"], "landing_uri"),
+        (["--landing_uri", "s3://b/", "--full", "yes"], "full"),
+        (["--landing_uri", "s3://b/", "--run_id", "1"], "run_id"),
+        (["--landing_uri", "s3://b/", "--catalog", "a b"], "catalog"),
+    ],
+)
+def test_a_wrong_argument_is_named(given: list[str], name: str) -> None:
+    with pytest.raises(ArgumentError, match=f"--{name} is"):
+        JobArguments.parse(given)

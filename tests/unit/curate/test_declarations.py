@@ -1,0 +1,128 @@
+"""The curated declarations are read together, and an error names the file and the field."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from glue_jobs.curation.declarations import load_declarations, model_fingerprint, view_fingerprint
+from glue_jobs.curation.state import Consumed, TableState
+from glue_jobs.sql_on_fhir import compile_views
+from schemas import SCHEMAS_DIR, SchemaError
+from schemas.view import KEY_COLUMN
+
+Edit = Callable[[Path], object]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("views", "models", "expectations", "items"):
+        shutil.copytree(SCHEMAS_DIR / name, tmp_path / name)
+    return tmp_path
+
+
+def _replace(file: str, old: str, new: str) -> Edit:
+    def edit(folder: Path) -> None:
+        text = (folder / file).read_text()
+        assert old in text
+        (folder / file).write_text(text.replace(old, new))
+
+    return edit
+
+
+def test_every_view_compiles_and_is_shareable() -> None:
+    views = load_declarations().views
+    compile_views([view.definition for view in views.values()])
+    for view in views.values():
+        assert view.definition["url"], view.file
+        assert view.definition["fhirVersion"] == ["4.0.1"], view.file
+        columns = [column for select in view.definition["select"] for column in select["column"]]
+        assert columns[0]["name"] == KEY_COLUMN, view.file
+        for column in columns:
+            assert column["type"], column["name"]
+            assert column["description"], column["name"]
+
+
+def test_every_reference_of_a_view_says_what_it_joins() -> None:
+    views = load_declarations().views
+    for view in views.values():
+        for column in view.definition["select"][0]["column"]:
+            if "getReferenceKey" in column["path"]:
+                assert column["name"].endswith("_key"), (view.name, column["name"])
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (
+            lambda folder: (folder / "expectations/patient.yaml").unlink(),
+            r"views/patient.json: has no expectation",
+        ),
+        (
+            lambda folder: (folder / "views/condition.json").unlink(),
+            r"condition.yaml: table: 'condition' is neither",
+        ),
+        (
+            lambda folder: (folder / "models/patient_profile.sql").unlink(),
+            r"patient_profile.sql: no such file",
+        ),
+        (
+            _replace("models/patient_profile.yaml", "conformed.address", "conformed.adress"),
+            r"depends_on.address.table: conformed.adress is not declared; declared are address, patient",
+        ),
+        (
+            _replace(
+                "models/patient_profile.yaml", "curated.patient\n", "curated.encounter_site_activitys\n"
+            ),
+            r"depends_on.patient.table: curated.encounter_site_activitys is not declared",
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_named(folder: Path, edit: Edit, problem: str) -> None:
+    load_declarations(folder)
+    edit(folder)
+    with pytest.raises(SchemaError, match=problem):
+        load_declarations(folder)
+
+
+@pytest.mark.parametrize(
+    ("edit", "rebuilds"),
+    [
+        (_replace("views/patient.json", "Administrative gender", "Gender"), set()),
+        (_replace("views/patient.json", '"gender", "path": "gender"', '"gender", "path": "id"'), {"patient"}),
+        (
+            _replace("models/patient_profile.sql", "is_deceased,", "not is_deceased as is_deceased,"),
+            {"patient_profile"},
+        ),
+        (_replace("models/patient_profile.yaml", "Family name", "Surname"), set()),
+    ],
+)
+def test_only_what_decides_rows_rebuilds_a_table(folder: Path, edit: Edit, rebuilds: set[str]) -> None:
+    def fingerprints() -> dict[str, str]:
+        declared = load_declarations(folder)
+        views = {name: view_fingerprint(view) for name, view in declared.views.items()}
+        return {**views, **{name: model_fingerprint(model) for name, model in declared.models.items()}}
+
+    before = fingerprints()
+    edit(folder)
+    after = fingerprints()
+    assert {name for name in before if before[name] != after[name]} == rebuilds
+
+
+def test_the_order_of_keys_in_a_view_does_not_matter(folder: Path) -> None:
+    before = view_fingerprint(load_declarations(folder).views["patient"])
+    file = folder / "views/patient.json"
+    file.write_text(json.dumps(dict(reversed(json.loads(file.read_text()).items()))))
+    assert view_fingerprint(load_declarations(folder).views["patient"]) == before
+
+
+def test_a_state_survives_as_snapshot_properties() -> None:
+    state = TableState("d", {"conformed.patient": Consumed(5, "r"), "curated.patient": Consumed()})
+    found = state.properties("run")
+    assert found["watershed.run_id"] == "run"
+    assert found["watershed.input.conformed.patient"] == "5/r"
+    assert found["watershed.input.curated.patient"] == "/"

@@ -1,0 +1,145 @@
+"""Reads, writes, versions and search, over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+from lambdas.shared.healthlake_http import HealthLakeRefusedError
+from local.healthlake import DATASTORE_ID
+from local.healthlake.client import put_entry
+from tests.unit.healthlake.conftest import Served
+
+
+def patient(id_: str, **more: object) -> dict[str, object]:
+    return {"resourceType": "Patient", "id": id_, **more}
+
+
+def test_versions_count_and_history_keeps_deletions(served: Served) -> None:
+    client = served.client
+    assert client.put(patient("a"))["meta"]["versionId"] == "1"
+    assert client.put(patient("a", active=True))["meta"]["versionId"] == "2"
+    client.delete("Patient", "a")
+    client.delete("Patient", "a")  # there is nothing left to delete
+    with pytest.raises(HealthLakeRefusedError) as refused:
+        client.read("Patient", "a")
+    assert refused.value.status == 410
+    assert [entry["request"]["method"] for entry in client.history("Patient", "a")] == [
+        "DELETE",
+        "PUT",
+        "PUT",
+    ]
+    assert client.put(patient("a"))["meta"]["versionId"] == "4"
+    assert client.read("Patient", "a")["meta"]["versionId"] == "4"
+
+
+def test_created_resources_get_an_id_and_unknown_ones_are_404(served: Served) -> None:
+    stored = served.client.create({"resourceType": "Patient"})
+    assert served.client.read("Patient", stored["id"]) == stored
+    with pytest.raises(HealthLakeRefusedError) as refused:
+        served.client.read("Patient", "nobody")
+    assert refused.value.status == 404
+
+
+def test_decimals_keep_their_digits(served: Served) -> None:
+    values = "[0.10,1e3,12345678901234567890.12345]"
+    body = f'{{"resourceType":"Observation","id":"o","valueQuantity":{{"value":1.50}},"n":{values}}}'
+    served.client.put_lines([body])
+    stored = served.simulator.store.read("Observation", "o").body
+    assert stored is not None
+    assert '"value":1.50' in stored
+    assert values in stored
+
+
+def test_search_pages_through_every_change_since(served: Served) -> None:
+    client = served.client
+    client.put_all(patient(f"p{n:03}") for n in range(25))
+    later = client.put(patient("late"))["meta"]["lastUpdated"]
+    assert [found["id"] for found in client.search("Patient", count=7)] == [f"p{n:03}" for n in range(25)] + [
+        "late"
+    ]
+    assert "late" in [found["id"] for found in client.search("Patient", since=later)]
+    assert list(client.search("Patient", since="2999-01-01T00:00:00Z")) == []
+
+
+def test_search_lags_where_asked_and_shows_the_version_before(served: Served) -> None:
+    client = served.client
+    client.put(patient("a", active=False))
+    client.plan_faults(search_lag_seconds=60)
+    assert list(client.search("Patient")) == []
+    client.plan_faults(search_lag_seconds=0)
+    assert [found["active"] for found in client.search("Patient")] == [False]
+
+
+def test_a_transaction_is_all_or_nothing_and_a_batch_is_not(served: Served) -> None:
+    good, bad = put_entry(patient("good")), {"request": {"method": "PATCH", "url": "Patient/x"}}
+    with pytest.raises(HealthLakeRefusedError):
+        served.client.transact([good, bad])
+    assert served.client.counts() == {}
+    assert [answer["status"] for answer in served.client.transact([good, bad], kind="batch")] == [
+        "201",
+        "400",
+    ]
+    assert served.client.counts() == {"Patient": 1}
+
+
+def test_urn_references_become_references_to_what_was_stored(served: Served) -> None:
+    served.client.transact(
+        [
+            {
+                "fullUrl": "urn:uuid:1",
+                "resource": {"resourceType": "Patient"},
+                "request": {"method": "POST", "url": "Patient"},
+            },
+            put_entry({"resourceType": "Encounter", "id": "e", "subject": {"reference": "urn:uuid:1"}}),
+        ]
+    )
+    (stored,) = served.client.search("Patient")
+    assert served.client.read("Encounter", "e")["subject"]["reference"] == f"Patient/{stored['id']}"
+
+
+def test_state_survives_a_restart(served: Served, tmp_path: object) -> None:
+    from local.healthlake.store import Store
+
+    served.client.put(patient("a"))
+    assert isinstance(tmp_path, type(served.simulator.store._path.parent))
+    again = Store(tmp_path / "resources.sqlite")
+    assert again.read("Patient", "a").version == 1
+
+
+@pytest.mark.parametrize(
+    ("authorization", "expected"),
+    [
+        ("", "Missing Authentication Token"),
+        ("Bearer x", "not a SigV4 header"),
+        (
+            "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request,"
+            f" SignedHeaders=host;x-amz-date, Signature={'0' * 64}",
+            "scoped to s3",
+        ),
+        (
+            "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/healthlake/aws4_request,"
+            f" SignedHeaders=host;x-amz-date, Signature={'0' * 64}",
+            "X-Amz-Date",
+        ),
+    ],
+)
+def test_unsigned_requests_are_refused(served: Served, authorization: str, expected: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(served.simulator.url).netloc)
+    headers = {"Authorization": authorization} if authorization else {}
+    connection.request("GET", f"/datastore/{DATASTORE_ID}/r4/Patient", headers=headers)
+    reply = connection.getresponse()
+    assert reply.status == 403
+    assert expected in json.loads(reply.read())["message"]
+
+
+def test_if_match_refuses_a_stale_version(served: Served) -> None:
+    from local.healthlake.errors import PreconditionFailed
+
+    served.client.put(patient("a"))
+    served.simulator.store.update("Patient", "a", patient("a"), if_match=1)
+    with pytest.raises(PreconditionFailed):
+        served.simulator.store.update("Patient", "a", patient("a"), if_match=1)

@@ -1,0 +1,30 @@
+"""Synthesized once per change of the code, and shared by every test process of every run: it takes
+seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.assembly import Assembly, synthesized
+from infra.settings import Settings
+
+SHARED = Path(__file__).parents[3] / ".watershed" / "test"
+
+ON_AWS = Settings(
+    account="123456789012",
+    region="eu-west-1",
+    healthlake_endpoint="https://healthlake.eu-west-1.amazonaws.com",
+    healthlake_datastore_id="0123456789abcdef0123456789abcdef",
+)
+
+
+def on_aws() -> Assembly:
+    """As it would be deployed to an account."""
+    return synthesized(ON_AWS, SHARED / "aws.cdk.out")
+
+
+def template(assembly: Assembly) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(assembly.template_file.read_text())
+    return body

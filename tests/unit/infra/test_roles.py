@@ -1,0 +1,104 @@
+"""Least privilege, as far as it can be read off the template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from infra.policies import BroadPermissionError, allow
+
+Resources = Callable[[str], dict[str, dict[str, Any]]]
+
+
+def _statements(resources: Resources) -> Iterator[tuple[str, dict[str, Any]]]:
+    for role in resources("AWS::IAM::Role").values():
+        name = role["Properties"]["RoleName"]
+        for policy in role["Properties"]["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield name, statement
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.fixture(scope="module")
+def authorization() -> dict[str, Any]:
+    """The service authorization reference: each service's actions, and the resources each can be limited
+    to."""
+    text = files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text()
+    reference: dict[str, Any] = json.loads(text)
+    return reference
+
+
+def test_every_function_machine_and_job_has_a_role_of_its_own(resources: Resources) -> None:
+    assert {role["Properties"]["RoleName"] for role in resources("AWS::IAM::Role").values()} == {
+        "watershed-land-item-changes",
+        "watershed-start-export",
+        "watershed-poll-export",
+        "watershed-land-export",
+        "watershed-export",
+        "watershed-export-schedule",
+        "watershed-healthlake-export",
+        "watershed-jobs",
+        "watershed-crawl",
+    }
+
+
+def test_no_role_has_managed_policies_or_policies_added_elsewhere(
+    resources: Resources, template: dict[str, Any]
+) -> None:
+    for role in resources("AWS::IAM::Role").values():
+        assert "ManagedPolicyArns" not in role["Properties"]
+    kinds = {each["Type"] for each in template["Resources"].values()}
+    assert not kinds & {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}
+
+
+def test_actions_are_spelled_out_and_exist(resources: Resources, authorization: dict[str, Any]) -> None:
+    for role, statement in _statements(resources):
+        for action in _list(statement["Action"]):
+            service, _, name = action.partition(":")
+            assert name.lower() in authorization[service]["Actions"], f"{role}: {action} does not exist"
+
+
+def test_resources_are_named_wherever_the_action_knows_any(
+    resources: Resources, authorization: dict[str, Any]
+) -> None:
+    for role, statement in _statements(resources):
+        for action in _list(statement["Action"]):
+            service, _, name = action.partition(":")
+            limited = bool(authorization[service]["Actions"][name.lower()].get("Resources"))
+            everything = statement["Resource"] == "*"
+            if action == "cloudwatch:PutMetricData":
+                assert statement["Condition"]["StringEquals"] == {"cloudwatch:namespace": "Glue"}
+                continue
+            # The other way round is as wrong: limited to a resource the action does not know, it never
+            # applies.
+            assert limited != everything, f"{role}: {action} on {statement['Resource']}"
+
+
+def test_services_assume_roles_only_for_this_account(resources: Resources) -> None:
+    for role in resources("AWS::IAM::Role").values():
+        (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        service = statement["Principal"]["Service"]
+        if service in ("healthlake.amazonaws.com", "states.amazonaws.com"):
+            assert statement["Condition"]["StringEquals"]["aws:SourceAccount"], service
+
+
+def test_only_healthlake_gets_the_export_role(resources: Resources) -> None:
+    passing = [each for each in _statements(resources) if "iam:PassRole" in _list(each[1]["Action"])]
+    ((role, statement),) = passing
+    assert role == "watershed-start-export"
+    assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "healthlake.amazonaws.com"}}
+
+
+@pytest.mark.parametrize(
+    ("actions", "resources"), [(["s3:*"], ["arn"]), (["s3:Get*"], ["arn"]), (["s3:GetObject"], ["*"])]
+)
+def test_a_broad_permission_is_refused(actions: list[str], resources: list[str]) -> None:
+    with pytest.raises(BroadPermissionError):
+        allow("Broad", actions, resources)

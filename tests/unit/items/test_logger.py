@@ -1,0 +1,36 @@
+"""The logger writes what a function declared, and nothing that a patient's data could be in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lambdas.shared.logger import make_logger
+
+
+def test_only_declared_fields_are_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "declared-fields")
+    logger = make_logger("records")
+    logger.info("landed", records=3, patient="Jane Doe")
+    line = json.loads(capsys.readouterr().out)
+    assert (line["records"], line["service"], line["withheld_fields"]) == (3, "declared-fields", ["patient"])
+    assert "Jane" not in json.dumps(line)
+
+
+def test_an_exception_is_logged_without_what_it_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "exceptions")
+    logger = make_logger()
+    try:
+        raise ValueError("Jane Doe")
+    except ValueError:
+        logger.exception("failed")
+    text = capsys.readouterr().out
+    line = json.loads(text)
+    assert "Jane" not in text
+    assert line["exception_name"] == "ValueError"
+    assert line["raised_at"][0].endswith("test_an_exception_is_logged_without_what_it_says")

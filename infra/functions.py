@@ -86,7 +86,6 @@ class PackagedFunction(Construct):
                 # For `landed_by`: tells which code landed a change, without a release being cut for it.
                 "FUNCTION_VERSION": fingerprint([package])[:12],
                 "LOG_LEVEL": "INFO",
-                "POWERTOOLS_SERVICE_NAME": settings.prefix,
             },
         )
         accept(

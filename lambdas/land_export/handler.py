@@ -31,7 +31,7 @@ from lambdas.shared.logger import make_logger
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-logger = make_logger("key", "size", "copied", "files", "bytes", "job_id")
+logger = make_logger("land_export", "key", "size", "copied", "files", "bytes", "job_id")
 
 
 class ForeignFileError(Exception):

@@ -7,7 +7,6 @@ reports the first record it held, and everything from there is delivered again.
 Environment
 -----------
 LANDING_BUCKET : name of the landing bucket (required)
-POWERTOOLS_SERVICE_NAME : service name in the logs
 LOG_LEVEL : INFO where unset
 """
 
@@ -28,7 +27,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _logger = make_logger(
-    "records", "objects", "quarantined", "reasons", "redeliver_from", "redeliver_count", "error_type"
+    "land_item_changes",
+    "records",
+    "objects",
+    "quarantined",
+    "reasons",
+    "redeliver_from",
+    "redeliver_count",
+    "error_type",
 )
 
 

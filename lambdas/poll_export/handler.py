@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-logger = make_logger("job_id", "poll", "job_status", "error_name", "files", "outcome")
+logger = make_logger("poll_export", "job_id", "poll", "job_status", "error_name", "files", "outcome")
 
 _HEALS: Final = (HealthLakeThrottledError, HealthLakeUnavailableError, UnreadableReplyError)
 _FAILURES: Final = {

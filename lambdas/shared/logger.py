@@ -56,12 +56,13 @@ class DeclaredFieldsFormatter(LambdaPowertoolsFormatter):
         return super().serialize(line)
 
 
-def make_logger(*fields: str) -> Logger:
-    """A logger that writes ``fields`` and the standard ones, and nothing else.
+def make_logger(service: str, *fields: str) -> Logger:
+    """A logger that writes ``fields`` and the standard ones, and nothing else; one for each ``service``.
 
-    Service name and level come from ``POWERTOOLS_SERVICE_NAME`` and ``LOG_LEVEL`` (INFO where unset).
+    Loggers of one service name share one handler, so the first would decide the fields of all: a function
+    passes its own name. The level comes from ``LOG_LEVEL`` (INFO where unset).
     """
     # The event is PHI: powertools' switch that logs it must not work, whoever sets it.
     os.environ.pop(_LOG_EVENT_SWITCH, None)
     level = os.environ.get("POWERTOOLS_LOG_LEVEL") or os.environ.get("LOG_LEVEL") or "INFO"
-    return Logger(level=level, logger_formatter=DeclaredFieldsFormatter(frozenset(fields)))
+    return Logger(service=service, level=level, logger_formatter=DeclaredFieldsFormatter(frozenset(fields)))

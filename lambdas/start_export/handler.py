@@ -48,7 +48,7 @@ from lambdas.start_export.request import (
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-logger = make_logger("job_id", "attempt", "delay_seconds", "error_name", "mode", "outcome")
+logger = make_logger("start_export", "job_id", "attempt", "delay_seconds", "error_name", "mode", "outcome")
 
 _CLAIM_SECONDS: Final = 90
 """Longer than the function may run (60 s), so that a claim outlives only a crash."""

@@ -73,7 +73,7 @@ def test_a_function_imports_with_its_zip_and_the_runtime_alone(
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _IMPORT_ALONE, str(task), str(runtime), handler, *foreign],
         cwd=tmp_path,
-        env={"AWS_DEFAULT_REGION": "eu-west-1", "POWERTOOLS_SERVICE_NAME": "watershed"},
+        env={"AWS_DEFAULT_REGION": "eu-west-1"},
         capture_output=True,
         text=True,
         check=False,

@@ -14,7 +14,8 @@ import pytest
 from moto import mock_aws
 
 from lambdas.land_item_changes import handler as module
-from lambdas.land_item_changes.handler import MissingSettingError, NotAStreamEventError, handler
+from lambdas.land_item_changes.handler import NotAStreamEventError, handler
+from lambdas.shared.surroundings import MissingSettingError, landing_client
 from tests.unit.items.records import patient, reading, record, registry_key
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("LANDING_BUCKET", BUCKET)
-    module._s3.cache_clear()
+    landing_client.cache_clear()
     with mock_aws():
         client: S3Client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)
         yield client
-    module._s3.cache_clear()
+    landing_client.cache_clear()
 
 
 def objects(s3: S3Client) -> dict[str, list[dict[str, Any]]]:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.pipes import RECORD_TEMPLATE
+from infra.pipe_record import RECORD_TEMPLATE
 from lambdas.land_item_changes.sink import plan_batch
 from lambdas.partition_item_changes.transform import (
     MAX_RESPONSE_BYTES,

@@ -53,7 +53,9 @@ def test_a_message_that_is_no_change_is_named_and_never_quoted() -> None:
     assert "Jane" not in str(refusal.value)
 
 
-_HISTORY = st.lists(st.tuples(st.integers(1, 50), st.sampled_from(["p1", "p2"]), st.integers(0, 3)), min_size=1)
+_HISTORY = st.lists(
+    st.tuples(st.integers(1, 50), st.sampled_from(["p1", "p2"]), st.integers(0, 3)), min_size=1
+)
 
 
 @given(_HISTORY, st.data())

@@ -138,7 +138,9 @@ def test_a_batch_of_five_always_fits_into_one_call(records: list[Any]) -> None:
 
 
 def test_the_function_answers_a_pipe_with_json() -> None:
-    assert types(json.loads(json.dumps(handler([reading(1), reading(2)], None)))) == ["SiteActivityInsert"] * 2
+    assert (
+        types(json.loads(json.dumps(handler([reading(1), reading(2)], None)))) == ["SiteActivityInsert"] * 2
+    )
     assert handler([], None) == []
     with pytest.raises(NotAPipeBatchError, match="EventBridge pipe"):
         handler({"Records": []}, None)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from constructs import Construct
 
 from infra.functions import Surroundings, retention
 from infra.pipe_record import EVERY_CHANGE
-from infra.policies import Permission, allow, role, use_key
+from infra.policies import Permission, accept, allow, role, use_key
 from infra.queues import dead_letter_queue
 
 RETRY_ATTEMPTS = 10
@@ -61,6 +61,7 @@ class StreamPipe(Construct):
         if source.table_stream_arn is None:
             raise ValueError(f"Table {table_name} has no stream to read changes from")
         self.dead_letters = dead_letter_queue(self, "DeadLetters", f"{name}-dlq", given.key)
+        accept(self.dead_letters, "AwsSolutions-SQS3", "It is itself the dead-letter queue, of a pipe.")
         self.arn = settings.arn("pipes", f"pipe/{name}")
         pipe_role = role(
             self,

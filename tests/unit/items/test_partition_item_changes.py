@@ -11,7 +11,6 @@ import json
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,12 @@ from lambdas.partition_item_changes.transform import (
     plan_transform,
     write_all,
 )
-from lambdas.shared.item_change import ItemTypeIndex, Landed
+from lambdas.shared.item_change import ItemTypeIndex
 from lambdas.shared.landing_object import LandingObject
 from local.emulator.pipe_template import render
-from tests.unit.items.records import item_types, patient, reading, record, registry_key
+from tests.unit.items.records import LANDED_ONCE, item_types, patient, reading, record, registry_key
 
 INDEX = ItemTypeIndex(item_types())
-LANDED = Landed(datetime(2026, 3, 1, 12, tzinfo=UTC), "test:1")
 EVENTS = Path(__file__).parents[4] / "shared" / "events"
 
 
@@ -67,7 +65,7 @@ def moved(sequence: int) -> dict[str, Any]:
 
 def test_a_change_is_its_line_and_its_partition() -> None:
     [data] = in_firehose([reading(1, "s/1")])
-    plan = plan_transform([data], INDEX, LANDED)
+    plan = plan_transform([data], INDEX, LANDED_ONCE)
     (answer,) = plan.answers
     assert (answer["recordId"], answer["result"]) == ("r0", "Ok")
     assert answer["metadata"]["partitionKeys"] == {
@@ -82,7 +80,7 @@ def test_a_change_is_its_line_and_its_partition() -> None:
 
 
 def test_a_change_of_type_lands_under_both() -> None:
-    plan = plan_transform(in_firehose([moved(1)]), INDEX, LANDED)
+    plan = plan_transform(in_firehose([moved(1)]), INDEX, LANDED_ONCE)
     (answer,) = plan.answers
     assert "item_type=Address" in answer["metadata"]["partitionKeys"]["partition"]
     (own,) = plan.objects
@@ -98,7 +96,7 @@ def test_what_cannot_be_read_goes_to_quarantine_with_its_reason() -> None:
         {"recordId": "nan", "data": b64encode(b"NaN").decode()},
         {"recordId": "nothing"},
     ]
-    plan = plan_transform(batch, INDEX, LANDED)
+    plan = plan_transform(batch, INDEX, LANDED_ONCE)
     assert [each["result"] for each in plan.answers] == ["Ok", *["Dropped"] * 4]
     assert plan.quarantined == {"not_dynamodb_json": 1, "not_json": 3}
     lines = {json.loads(line)["reason"]: json.loads(line) for each in plan.objects for line in each.lines}
@@ -108,8 +106,8 @@ def test_what_cannot_be_read_goes_to_quarantine_with_its_reason() -> None:
 
 def test_what_the_response_has_no_room_for_lands_by_itself() -> None:
     batch = in_firehose([reading(1), reading(2), reading(3)])
-    one = len(json.dumps({"records": [plan_transform(batch[:1], INDEX, LANDED).answers[0]]}))
-    plan = plan_transform(batch, INDEX, LANDED, max_bytes=one + 200)
+    one = len(json.dumps({"records": [plan_transform(batch[:1], INDEX, LANDED_ONCE).answers[0]]}))
+    plan = plan_transform(batch, INDEX, LANDED_ONCE, max_bytes=one + 200)
     assert [each["result"] for each in plan.answers] == ["Ok", "Dropped", "Dropped"]
     assert plan.without_room == 2
     assert [json.loads(line)["sequence_number"] for each in plan.objects for line in each.lines] == ["2", "3"]
@@ -117,7 +115,7 @@ def test_what_the_response_has_no_room_for_lands_by_itself() -> None:
 
 def test_a_record_whose_line_could_not_be_written_failed_as_a_whole() -> None:
     """Firehose then keeps it as it came, under the error prefix; and the other lines are still written."""
-    plan = plan_transform(in_firehose([moved(1), reading(2), moved(3)]), INDEX, LANDED)
+    plan = plan_transform(in_firehose([moved(1), reading(2), moved(3)]), INDEX, LANDED_ONCE)
     written: list[str] = []
 
     def refuse_some(landing_object: LandingObject) -> None:
@@ -137,7 +135,7 @@ def test_a_record_whose_line_could_not_be_written_failed_as_a_whole() -> None:
 
 def test_a_retried_batch_writes_the_same_objects() -> None:
     batch = in_firehose([moved(1), {"not": "a record"}, moved(2)])
-    once, again = (plan_transform(batch, INDEX, LANDED).objects for _ in range(2))
+    once, again = (plan_transform(batch, INDEX, LANDED_ONCE).objects for _ in range(2))
     assert [each.key for each in once] == [each.key for each in again]
 
 
@@ -166,7 +164,7 @@ def test_whatever_comes_every_record_is_answered_once_and_nothing_is_lost(
 ) -> None:
     records = [{"recordId": f"id-{index}", "data": data} for index, data in enumerate(payloads)]
     limit = room + 80 * len(records) + 100
-    plan = plan_transform(records, INDEX, LANDED, max_bytes=limit)
+    plan = plan_transform(records, INDEX, LANDED_ONCE, max_bytes=limit)
     missing = [each for index, each in enumerate(plan.objects) if index in broken]
     answers = answers_after(plan, missing)
 
@@ -180,7 +178,7 @@ def test_whatever_comes_every_record_is_answered_once_and_nothing_is_lost(
     # broken, the same lines would be there.
     failed = {index for index, answer in enumerate(answers) if answer["result"] == "ProcessingFailed"}
     survivors = [each for index, each in enumerate(records) if index not in failed]
-    wanted = plan_transform(survivors, INDEX, LANDED, max_bytes=10**9)
+    wanted = plan_transform(survivors, INDEX, LANDED_ONCE, max_bytes=10**9)
     written = [each for each in plan.objects if each not in missing]
     assert placed(wanted.answers, wanted.objects) <= placed(answers, written)
     # And a failed record is one of a missing object, so nothing fails that need not.
@@ -190,8 +188,8 @@ def test_whatever_comes_every_record_is_answered_once_and_nothing_is_lost(
 @settings(max_examples=200)
 @given(st.lists(_CHANGES, max_size=40))
 def test_both_deliveries_land_the_same_lines_under_the_same_partitions(records: list[Any]) -> None:
-    direct = plan_batch(records, INDEX, LANDED)
-    firehose = plan_transform(in_firehose(records), INDEX, LANDED)
+    direct = plan_batch(records, INDEX, LANDED_ONCE)
+    firehose = plan_transform(in_firehose(records), INDEX, LANDED_ONCE)
     landed = {(folder, line) for folder, line in placed(firehose.answers, firehose.objects)}
     conformed = {each for each in landed if each[0].startswith("items/")}
     assert conformed == {each for each in _own(direct.objects) if each[0].startswith("items/")}
@@ -201,7 +199,7 @@ def test_both_deliveries_land_the_same_lines_under_the_same_partitions(records: 
 def test_a_batch_of_the_largest_items_stays_under_the_limit_of_a_response() -> None:
     """20 changes of 900 KB: more than Firehose would ever hand over at once."""
     big = record(1, registry_key(), patient(blob={"S": "x" * 450_000}), patient(blob={"S": "y" * 450_000}))
-    plan = plan_transform(in_firehose([big] * 20), INDEX, LANDED)
+    plan = plan_transform(in_firehose([big] * 20), INDEX, LANDED_ONCE)
     answered = [each for each in plan.answers if each["result"] == "Ok"]
     assert 0 < len(answered) < 20
     assert len(json.dumps({"records": plan.answers})) <= MAX_RESPONSE_BYTES
@@ -214,7 +212,7 @@ def test_samples_of_aws_are_answered() -> None:
     if not file.exists():
         pytest.skip("../shared/events with AWS's sample events is not there")
     records = json.loads(file.read_text())["records"]
-    plan = plan_transform(records, INDEX, LANDED)
+    plan = plan_transform(records, INDEX, LANDED_ONCE)
     assert [each["recordId"] for each in plan.answers] == [each["recordId"] for each in records]
     # They hold no changes of a table.
     assert {each["result"] for each in plan.answers} == {"Dropped"}
@@ -226,8 +224,8 @@ def test_samples_of_stream_records_land_alike_both_ways() -> None:
     if not file.exists():
         pytest.skip("../shared/events with AWS's sample events is not there")
     records = json.loads(file.read_text())["Records"]
-    direct = plan_batch(records, INDEX, LANDED)
-    firehose = plan_transform(in_firehose(records), INDEX, LANDED)
+    direct = plan_batch(records, INDEX, LANDED_ONCE)
+    firehose = plan_transform(in_firehose(records), INDEX, LANDED_ONCE)
     landed = set(placed(firehose.answers, firehose.objects))
     assert landed
     assert {each for each in landed if each[0].startswith("items/")} == {

@@ -14,8 +14,8 @@ from constructs import Construct
 from infra.functions import PackagedFunction, Surroundings
 from infra.item_tables import table as make_table
 from infra.pipes import StreamPipe, Target, short_name
-from infra.policies import allow, consume
-from infra.queues import WorkQueue
+from infra.policies import accept, allow, consume
+from infra.queues import WorkQueue, dead_letter_queue
 from schemas.declaration import snake_case
 from schemas.item_type import ItemType
 
@@ -82,11 +82,14 @@ class FanOut(Construct):
             )
         )
         for name, table in tables.items():
+            pipe_name = settings.name(f"tell-{short_name(name, settings.prefix)}")
+            failures = dead_letter_queue(self, f"{table.node.id}Untold", f"{pipe_name}-dlq", self._given.key)
+            accept(failures, "AwsSolutions-SQS3", "It is itself a dead-letter queue, that of a pipe.")
             pipe = StreamPipe(
                 self,
                 f"{table.node.id}Pipe",
                 self._given,
-                settings.name(f"tell-{short_name(name, settings.prefix)}"),
+                pipe_name,
                 (name, table),
                 Target(
                     bus_arn,
@@ -95,6 +98,7 @@ class FanOut(Construct):
                         allow("Shape", ["lambda:InvokeFunction"], [shape.arn]),
                         allow("Tell", ["events:PutEvents"], [bus_arn]),
                     ],
+                    failures,
                     enrichment=shape.arn,
                 ),
                 batch_size=PIPE_BATCH_SIZE,

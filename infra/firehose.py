@@ -16,7 +16,8 @@ from constructs import Construct
 from infra.functions import PackagedFunction, Surroundings, retention
 from infra.pipe_record import RECORD_TEMPLATE
 from infra.pipes import StreamPipe, Target, short_name
-from infra.policies import allow, role, use_key
+from infra.policies import Permission, allow, consume, role, use_key
+from infra.queues import WorkQueue
 
 PARTITION_KEY = "partition"
 """The key under which the function names a line's partition, the whole path of it."""
@@ -47,6 +48,8 @@ TRANSFORM_RETRIES = 3
 RETRY_SECONDS = 300
 """Of a partition that cannot be written."""
 
+PARKED_TIMEOUT_SECONDS = 60
+
 ERROR_PREFIX = "quarantine/source=items/reason=!{firehose:error-output-type}/date=!{timestamp:yyyy-MM-dd}/"
 """What Firehose could not deliver lies where unreadable records lie, with a reason such as
 ``processing-failed``, each line with the record as it came (``rawData``)."""
@@ -73,21 +76,20 @@ class DeliverByFirehose(Construct):
             given,
             "partition_item_changes",
             {"LANDING_BUCKET": landing.bucket_name},
-            [
-                allow(
-                    "WriteLanding",
-                    ["s3:PutObject"],
-                    [
-                        landing.arn_for_objects("items/*"),
-                        landing.arn_for_objects("quarantine/source=items/*"),
-                    ],
-                    reason="Objects are named for the records in them.",
-                )
-            ],
+            [_write_landing(landing)],
             memory_mb=512,
         )
         stream = self._stream()
         stream_arn = given.settings.arn("firehose", f"deliverystream/{self._name}")
+        parked = WorkQueue(
+            self,
+            "Parked",
+            given.settings,
+            given.key,
+            "parked-changes",
+            consumer_timeout=PARKED_TIMEOUT_SECONDS,
+        )
+        self._land_parked(parked, tables)
         for name, table in tables.items():
             pipe = StreamPipe(
                 self,
@@ -99,11 +101,36 @@ class DeliverByFirehose(Construct):
                     stream_arn,
                     pipes.CfnPipe.PipeTargetParametersProperty(input_template=RECORD_TEMPLATE),
                     [allow("Deliver", ["firehose:PutRecordBatch"], [stream_arn])],
+                    parked.queue,
                 ),
                 batch_size=PIPE_BATCH_SIZE,
                 window_seconds=PIPE_WINDOW_SECONDS,
             )
             pipe.node.add_dependency(stream)
+
+    def _land_parked(self, parked: WorkQueue, tables: Mapping[str, dynamodb.Table]) -> None:
+        """What a pipe gives up on is still in the stream: a function lands it as the direct sink would."""
+        settings, landing = self._given.settings, self._landing
+        land = PackagedFunction(
+            self,
+            "LandParkedChanges",
+            self._given,
+            "land_parked_changes",
+            {"LANDING_BUCKET": landing.bucket_name},
+            [
+                consume(parked.arn),
+                allow(
+                    "ReadStreams",
+                    ["dynamodb:GetRecords", "dynamodb:GetShardIterator"],
+                    [settings.arn("dynamodb", f"table/{name}/stream/*") for name in tables],
+                    reason="A stream is named for the moment it was made, which a new one changes.",
+                ),
+                _write_landing(landing),
+            ],
+            timeout_seconds=PARKED_TIMEOUT_SECONDS,
+            memory_mb=512,
+        )
+        parked.consumed_by(land.function)
 
     def _stream(self) -> firehose.CfnDeliveryStream:
         given = self._given
@@ -223,3 +250,12 @@ class DeliverByFirehose(Construct):
                 use_key(self._given.key.key_arn, write=True),
             ],
         )
+
+
+def _write_landing(landing: s3.IBucket) -> Permission:
+    return allow(
+        "WriteLanding",
+        ["s3:PutObject"],
+        [landing.arn_for_objects("items/*"), landing.arn_for_objects("quarantine/source=items/*")],
+        reason="Objects are named for the records in them.",
+    )

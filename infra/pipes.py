@@ -11,12 +11,12 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_pipes as pipes
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.functions import Surroundings, retention
 from infra.pipe_record import EVERY_CHANGE
-from infra.policies import Permission, accept, allow, role, use_key
-from infra.queues import dead_letter_queue
+from infra.policies import Permission, allow, role, use_key
 
 RETRY_ATTEMPTS = 10
 """As the direct sink's mapping: minutes of trouble at the target are ridden out."""
@@ -30,12 +30,14 @@ them for 18 more hours then: the time to look."""
 class Target:
     """Where a pipe delivers: ARN and parameters, and what its role may do for that.
 
-    ``enrichment`` is the ARN of a function that every batch passes through.
+    ``failures`` is the queue that is told of changes which the target never took: where they are in the
+    stream, not what they are. ``enrichment`` is the ARN of a function that every batch passes through.
     """
 
     arn: str
     parameters: pipes.CfnPipe.PipeTargetParametersProperty
     permissions: Sequence[Permission]
+    failures: sqs.IQueue
     enrichment: str | None = None
 
 
@@ -60,8 +62,6 @@ class StreamPipe(Construct):
         table_name, source = table
         if source.table_stream_arn is None:
             raise ValueError(f"Table {table_name} has no stream to read changes from")
-        self.dead_letters = dead_letter_queue(self, "DeadLetters", f"{name}-dlq", given.key)
-        accept(self.dead_letters, "AwsSolutions-SQS3", "It is itself the dead-letter queue, of a pipe.")
         self.arn = settings.arn("pipes", f"pipe/{name}")
         pipe_role = role(
             self,
@@ -86,7 +86,7 @@ class StreamPipe(Construct):
                     ["*"],
                     reason="The action knows no resource, and a pipe asks for it before it reads.",
                 ),
-                allow("GiveUp", ["sqs:SendMessage"], [self.dead_letters.queue_arn]),
+                allow("GiveUp", ["sqs:SendMessage"], [target.failures.queue_arn]),
                 *target.permissions,
                 use_key(given.key.key_arn, write=True),
             ],
@@ -124,9 +124,7 @@ class StreamPipe(Construct):
                     # A change that the target never takes (too large, say) is found by halving, and the
                     # others of its batch go on.
                     on_partial_batch_item_failure="AUTOMATIC_BISECT",
-                    dead_letter_config=pipes.CfnPipe.DeadLetterConfigProperty(
-                        arn=self.dead_letters.queue_arn
-                    ),
+                    dead_letter_config=pipes.CfnPipe.DeadLetterConfigProperty(arn=target.failures.queue_arn),
                 ),
             ),
             enrichment=target.enrichment,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas.shared.item_change import ItemChangeError, ItemTypeIndex, Landed
-from lambdas.shared.landing_entries import landing_entries, quarantine_entry, sequence_number
-from lambdas.shared.landing_object import Entry, LandingObject, landing_objects
+from lambdas.shared.item_change import ItemTypeIndex, Landed
+from lambdas.shared.landing_entries import batch_entries, sequence_number
+from lambdas.shared.landing_object import LandingObject, landing_objects
 from lambdas.shared.surroundings import MAX_WRITERS
 
 
@@ -34,14 +34,7 @@ class Failure:
 
 def plan_batch(records: Sequence[Any], item_types: ItemTypeIndex, landed: Landed) -> Plan:
     """Group a batch into one object per partition; records that cannot be read go to the quarantine's."""
-    entries: list[Entry] = []
-    quarantined: dict[str, int] = {}
-    for position, record in enumerate(records):
-        try:
-            entries.extend(landing_entries(record, position, item_types, landed))
-        except ItemChangeError as error:
-            entries.append(quarantine_entry(record, position, error, landed))
-            quarantined[error.reason] = quarantined.get(error.reason, 0) + 1
+    entries, quarantined = batch_entries(records, item_types, landed)
     return Plan(landing_objects(entries), quarantined)
 
 

@@ -1,11 +1,12 @@
 """A stream record to the entries that land: its envelopes, or, where it cannot be read, its quarantine line.
 
-Both deliveries, the direct sink and Firehose's function, put the same lines under the same partitions.
+Every delivery, the direct sink, Firehose's function and what lands what a pipe gave up on, puts the same lines under the same partitions.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -45,6 +46,21 @@ def landing_entries(
         Entry(each.partition, each.line, position, change.event_id, change.sequence_number)
         for each in change.envelopes
     )
+
+
+def batch_entries(
+    records: Sequence[Any], item_types: ItemTypeIndex, landed: Landed
+) -> tuple[list[Entry], dict[str, int]]:
+    """All lines of a batch, in its order, and how many records went to quarantine, by reason."""
+    entries: list[Entry] = []
+    quarantined: dict[str, int] = {}
+    for position, record in enumerate(records):
+        try:
+            entries.extend(landing_entries(record, position, item_types, landed))
+        except ItemChangeError as error:
+            entries.append(quarantine_entry(record, position, error, landed))
+            quarantined[error.reason] = quarantined.get(error.reason, 0) + 1
+    return entries, quarantined
 
 
 def quarantine_entry(record: Any, position: int, error: ItemChangeError, landed: Landed) -> Entry:

@@ -60,6 +60,7 @@ def test_there_is_a_function_for_each_folder() -> None:
     assert FUNCTIONS == [
         "land_export",
         "land_item_changes",
+        "land_parked_changes",
         "partition_item_changes",
         "poll_export",
         "record_patient_activity",

@@ -47,6 +47,7 @@ def test_every_function_machine_and_job_has_a_role_of_its_own(resources: Resourc
         "watershed-jobs",
         "watershed-crawl",
         "watershed-partition-item-changes",
+        "watershed-land-parked-changes",
         "watershed-shape-item-change",
         "watershed-record-patient-activity",
         "watershed-item-changes",

@@ -41,7 +41,7 @@ def test_buckets_are_encrypted_private_versioned_and_logged(resources: Resources
 def test_buckets_queues_and_topics_refuse_requests_without_tls(resources: Resources) -> None:
     for protected, policy, count in (
         ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", 7),
-        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", 13),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", 14),
         ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", 1),
     ):
         assert len(resources(protected)) == len(resources(policy)) == count
@@ -110,10 +110,10 @@ def test_queues_of_steps_are_consumed_one_message_at_a_time_and_fail_to_dead_let
 ) -> None:
     mappings = [each["Properties"] for each in resources("AWS::Lambda::EventSourceMapping").values()]
     queued = [each for each in mappings if "StartingPosition" not in each]
-    assert sorted(each["BatchSize"] for each in queued) == [1, 1, 100, 100, 100]
+    assert sorted(each["BatchSize"] for each in queued) == [1, 1, 1, 100, 100, 100]
     assert all(each["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for each in queued)
     queues = _by_name(resources("AWS::SQS::Queue"), "QueueName")
-    for name in ("watershed-export-start", "watershed-export-poll"):
+    for name in ("watershed-export-start", "watershed-export-poll", "watershed-parked-changes"):
         queue = queues[name]
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
         assert queue["VisibilityTimeout"] >= 6 * 60
@@ -143,6 +143,7 @@ def test_functions_know_their_surroundings(resources: Resources) -> None:
         },
         "watershed-land-export": {"EXPORTS_BUCKET", "LANDING_BUCKET"},
         "watershed-partition-item-changes": {"LANDING_BUCKET", "FUNCTION_VERSION"},
+        "watershed-land-parked-changes": {"LANDING_BUCKET", "FUNCTION_VERSION"},
         "watershed-shape-item-change": set(),
         "watershed-record-patient-activity": {"ACTIVITY_TABLE"},
     }

@@ -17,7 +17,7 @@ import json
 import threading
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 _FAILED = "processing-failed"
@@ -109,11 +109,11 @@ def _answers(stream: _Stream, configuration: _Stream, records: list[_Record]) ->
             for record_id, text in data.items()
         ],
     }
-    body = _invoked(function, event)
-    return {each.get("recordId"): each for each in body.get("records", []) if isinstance(each, dict)}
+    answers = _invoked(function, event).get("records", [])
+    return {str(each["recordId"]): each for each in answers if isinstance(each, dict) and "recordId" in each}
 
 
-def _functions(processing: dict[str, Any]) -> Iterable[str]:
+def _functions(processing: dict[str, Any]) -> Iterator[str]:
     return (
         parameter["ParameterValue"]
         for processor in processing.get("Processors") or []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from lambdas.shared.item_change import ItemTypeIndex
 from tests.unit.items.records import item_types, patient, reading, record, registry_key
 
 INDEX = ItemTypeIndex(item_types())
+EVENTS = Path(__file__).parents[4] / "shared" / "events"
 ADDRESS = {"itemType": {"S": "Address"}}
 
 
@@ -144,3 +146,20 @@ def test_the_function_answers_a_pipe_with_json() -> None:
     assert handler([], None) == []
     with pytest.raises(NotAPipeBatchError, match="EventBridge pipe"):
         handler({"Records": []}, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["powertools-python/dynamoStreamEvent.json", "aws-lambda-go/dynamodb-event.json"]
+)
+def test_samples_of_stream_records_are_told(name: str) -> None:
+    file = EVENTS / name
+    if not file.exists():
+        pytest.skip("../shared/events with AWS's sample events is not there")
+    records = json.loads(file.read_text())["Records"]
+    shaped = shape_batch(records, INDEX)
+    assert [each["meta"]["correlationId"] for each in shaped] == [each["eventID"] for each in records]
+    assert {each["meta"]["changeType"].removesuffix("Insert").removesuffix("Modify") for each in shaped} <= {
+        "Unmatched",
+        "UnmatchedRemove",
+    }
+    assert [each["event"]["dynamodb"] for each in shaped] == [each["dynamodb"] for each in records]

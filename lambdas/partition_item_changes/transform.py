@@ -24,7 +24,7 @@ MAX_RESPONSE_BYTES = 5_500_000
 """Of the 6 MB that Lambda lets a function answer; what is above is for what the runtime may add."""
 
 PARTITION_KEY = "partition"
-"""The one partition key: the whole path of the partition, as item types differ in how many parts it has."""
+"""The one partition key, ``PartitionKeys``' member: the whole path of the partition, as item types differ in how many parts it has."""
 
 
 class PartitionKeys(TypedDict):
@@ -115,7 +115,7 @@ def _ok(record_id: str, entry: Entry) -> Answer:
         "recordId": record_id,
         "result": "Ok",
         "data": b64encode(entry.line).decode(),
-        "metadata": {"partitionKeys": {PARTITION_KEY: entry.folder}},
+        "metadata": {"partitionKeys": {"partition": entry.folder}},
     }
 
 

@@ -77,7 +77,8 @@ def test_what_cannot_be_written_is_left_to_firehose_and_no_item_to_the_log(
 
 
 def test_what_is_not_a_batch_is_refused(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    for event in ({"Records": []}, {"records": [{"data": ""}]}, {"records": [None]}):
+    strangers: list[dict[str, Any]] = [{"Records": []}, {"records": [{"data": ""}]}, {"records": [None]}]
+    for event in strangers:
         with pytest.raises(NotAFirehoseEventError, match="Firehose stream"):
             handler(event, CONTEXT)
     monkeypatch.delenv("LANDING_BUCKET")

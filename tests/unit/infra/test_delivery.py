@@ -70,13 +70,9 @@ def test_a_pipe_logs_errors_and_no_items(resources: Resources) -> None:
 @pytest.mark.parametrize("expired", [True, False])
 def test_the_template_keeps_all_that_the_envelope_is_made_of(expired: bool) -> None:
     identity = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
-    removal = record(
-        1,
-        registry_key('a"b\\<$.eventID>'),
-        None,
-        patient(riskScore={"N": "1.50"}),
-        **({"userIdentity": identity} if expired else {}),
-    )
+    removal = record(1, registry_key('a"b\\<$.eventID>'), None, patient(riskScore={"N": "1.50"}))
+    if expired:
+        removal["userIdentity"] = identity
     types = ItemTypeIndex(load_item_types().values())
     piped = json.loads(render(RECORD_TEMPLATE, removal))
     change = item_change(piped, types, LANDED_ONCE)

@@ -3,8 +3,8 @@
 Arguments: ``--landing_uri s3://<bucket>/``, ``--catalog lake``, ``--run_id``; ``--request <key>``, an object
 of the landing bucket with ``{"resource": "Patient/…"}`` or ``{"item": "<item type>/<key>[/<sort key>]"}``: a
 run's arguments are kept and shown for months, so the subject is none of them. The request is removed, and
-the report written to ``erasure/reports/<run id>.json``. ``--purge_bucket_versions true`` also deletes what
-S3 keeps of the objects that were rewritten or removed; ``--lake_uri`` and ``--exports_uri`` say where.
+the report written to ``erasure/reports/`` under the request's name. ``--purge_bucket_versions true`` also
+deletes what S3 keeps of the objects that were rewritten or removed; ``--lake_uri`` says where tables lie.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import json
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from glue_jobs.curation.declarations import load_declarations
-from glue_jobs.erasure.job import Report, erase
+from glue_jobs.erasure.job import erase
 from glue_jobs.erasure.subject import parse_subject
 from glue_jobs.erasure.versions import purge_all, purge_noncurrent
 from glue_jobs.lake.arguments import JobArguments
@@ -28,6 +28,7 @@ from schemas.item_type import load_item_types
 
 JOB = "erase"
 REPORTS = "erasure/reports/"
+REQUESTS = "erasure/requests/"
 
 
 def main(argv: Sequence[str]) -> None:
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> None:
     arguments = JobArguments.parse(argv)
     given = dict(pairwise(argv))
     request_key = given.get("--request", "")
-    if not request_key.startswith("erasure/requests/"):
+    if not request_key.startswith(REQUESTS):
         raise ArgumentError("--request names no request", "Give the key of an object in erasure/requests/")
     item_types = load_item_types()
     with job_run(spark_session(arguments.catalog), arguments, JOB) as run:
@@ -43,20 +44,31 @@ def main(argv: Sequence[str]) -> None:
         subject = parse_subject(request.get("resource"), request.get("item"), item_types)
         report = erase(run, subject, item_types, load_declarations())
         if given.get("--purge_bucket_versions") == "true":
-            report.versions = purge(report, arguments.landing_uri, given["--lake_uri"], request_key)
-        _write(run, f"{REPORTS}{run.run_id}.json", json.dumps(report.to_dict()))
+            import boto3  # not where the caller purges: the laptop's Spark has no S3 of its own
+
+            s3 = boto3.client("s3")
+            report.versions = purge(s3, report, arguments.landing_uri, given["--lake_uri"], request_key)
+        _write(run, report_key(request_key), json.dumps(report.to_dict()))
         _delete(run, request_key)
 
 
-def purge(report: Report, landing_uri: str, lake_uri: str, request_key: str) -> int:
-    """Delete the older versions that still hold the subject, and the exports that its lines came from."""
-    import boto3
-
-    return purge_with(boto3.client("s3"), report, landing_uri, lake_uri, request_key)
+def report_key(request_key: str) -> str:
+    """Where the report of a request is written."""
+    return REPORTS + request_key.rpartition("/")[2]
 
 
-def purge_with(s3: Any, report: Report, landing_uri: str, lake_uri: str, request_key: str) -> int:
-    """``purge`` with a client that the caller chose; how many versions were deleted."""
+class Removed(Protocol):
+    """Of a report: landed objects that were rewritten, by key; addresses of the export files behind them."""
+
+    objects: dict[str, int]
+    sources: list[str]
+
+
+def purge(s3: Any, report: Removed, landing_uri: str, lake_uri: str, request_key: str) -> int:
+    """Delete the older versions that still hold the subject, and the export files that its lines came from.
+
+    Returns how many versions were deleted.
+    """
     landing, lake = urlsplit(landing_uri).netloc, urlsplit(lake_uri).netloc
     done = purge_noncurrent(s3, landing, [*report.objects, "erasure/rewrite/"])
     done += purge_all(s3, landing, [request_key])

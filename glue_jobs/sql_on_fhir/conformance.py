@@ -47,13 +47,18 @@ def run_suite(spark: SparkSession, folder: Path) -> Iterator[CaseResult]:
     if not files:
         raise ReadError(f"no test files (*.json) in {folder}")
     for file in files:
-        document = json.loads(file.read_text(encoding="utf-8"), parse_float=_Written)
-        if not {"resources", "tests"} <= document.keys():
-            raise ReadError(f"{file} is not a test file: it lacks resources or tests")
-        lines = [(write_json(resource),) for resource in document["resources"]]
-        resources = spark.createDataFrame(lines, "resource STRING").coalesce(1)
-        for test in document["tests"]:
-            yield CaseResult(file.name, test["title"], _failure(resources, test))
+        yield from run_file(spark, file)
+
+
+def run_file(spark: SparkSession, file: Path) -> Iterator[CaseResult]:
+    """The result of every case of one file."""
+    document = json.loads(file.read_text(encoding="utf-8"), parse_float=_Written)
+    if not {"resources", "tests"} <= document.keys():
+        raise ReadError(f"{file} is not a test file: it lacks resources or tests")
+    lines = [(write_json(resource),) for resource in document["resources"]]
+    resources = spark.createDataFrame(lines, "resource STRING").coalesce(1)
+    for test in document["tests"]:
+        yield CaseResult(file.name, test["title"], _failure(resources, test))
 
 
 def report(results: Sequence[CaseResult]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from local.emulator.patches import (
     cloudformation_glue,
+    distributed_map_width,
     dynamodb_stream_state,
     firehose_delivery,
     glue_crawler,
@@ -20,6 +21,7 @@ from local.emulator.patches import (
 
 ALL = (
     cloudformation_glue,
+    distributed_map_width,
     dynamodb_stream_state,
     firehose_delivery,
     glue_crawler,

@@ -7,7 +7,7 @@ learn which keys changed, so that they never learn of a change that the current 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
@@ -20,7 +20,8 @@ from glue_jobs.conform.item_versions import stitch
 from glue_jobs.lake.ledger import LandingObject, new_objects, object_key, record, uris
 from glue_jobs.lake.log import log
 from glue_jobs.lake.quarantine import COLUMNS as QUARANTINE_COLUMNS
-from glue_jobs.lake.quarantine import quarantine
+from glue_jobs.lake.quarantine import quarantine, release
+from glue_jobs.lake.rereads import Reread, pending_rereads
 from glue_jobs.lake.run import Run
 from schemas import ItemType
 
@@ -45,8 +46,9 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
     for item_type in item_types:
         table_specs(item_type)
     tables = {each.name: ensure_item_tables(run.spark, run.catalog, each) for each in item_types}
+    marks, rereads = pending_rereads(run)
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        work = {each.name: pool.submit(conform_type, run, each, tables[each.name]) for each in item_types}
+        work = {each.name: pool.submit(conform_type, run, each, tables[each.name], rereads) for each in item_types}
     consumed: list[LandingObject] = []
     failure: Exception | None = None
     for name, done in work.items():
@@ -55,15 +57,22 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
         except Exception as error:
             log("item type failed", run_id=run.run_id, item_type=name, error=type(error).__name__)
             failure = failure or error
-    record(run, consumed)
+    # A mark stands until every type has read what it asks for.
+    record(run, consumed if failure else [*consumed, *marks])
     if failure:
         raise failure
 
 
-def conform_type(run: Run, item_type: ItemType, tables: ItemTables) -> list[LandingObject]:
+def conform_type(
+    run: Run, item_type: ItemType, tables: ItemTables, rereads: Sequence[Reread] = ()
+) -> list[LandingObject]:
     """Bring what landed of one item type into its tables; the objects it consumed, for the ledger."""
     prefix = f"items/table_name={item_type.table_name}/item_type={item_type.name}/"
-    objects = new_objects(run, prefix)
+
+    def again(each: LandingObject) -> bool:
+        return any(reread.wants(each) for reread in rereads)
+
+    objects = new_objects(run, prefix, again=again)
     run.read(f"{item_type.sql_name}_objects", len(objects))
     if not objects:
         return []
@@ -71,6 +80,9 @@ def conform_type(run: Run, item_type: ItemType, tables: ItemTables) -> list[Land
     try:
         total, refused = _counts(changes)
         run.read(f"{item_type.sql_name}_changes", total)
+        if rereads or run.arguments.full:
+            with _quarantining:
+                run.read("quarantine_retried", release(run, "items", {each.key for each in objects}))
         if refused:
             with _quarantining:
                 quarantine(run, "items", _refused_lines(changes))

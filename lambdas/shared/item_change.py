@@ -128,8 +128,8 @@ def item_change(record: Mapping[str, Any], item_types: ItemTypeIndex, landed: La
         f'"table_name":{encode_basestring(table_name)},"item_type":'
     )
     after = (
-        f',"keys":{_image("Keys", keys)},"new_image":{_image("NewImage", change.get("NewImage"))},'
-        f'"old_image":{_image("OldImage", change.get("OldImage"))},'
+        f',"keys":{image_text("Keys", keys)},"new_image":{image_text("NewImage", change.get("NewImage"))},'
+        f'"old_image":{image_text("OldImage", change.get("OldImage"))},'
         f'"expired":{"true" if expired else "false"},'
         f"{landed.members}}}\n"
     )
@@ -205,7 +205,7 @@ def _type_path(table_name: str, item_type: str) -> str:
     return "items/" + partition_path((("table_name", table_name), ("item_type", item_type)))
 
 
-def _image(name: str, image: dict[str, Any] | None) -> str:
+def image_text(name: str, image: dict[str, Any] | None) -> str:
     if image is None:
         return "null"
     try:

@@ -35,15 +35,11 @@ class Settings:
     export_schedule_enabled : whether it starts by itself
     poll_delay_seconds : pause between two looks at an export job's status
     export_lease_seconds : after which a dead export's lock may be taken over
-    resource_events : whether an incremental export announces each of its resources on the event bus
     retain_data : whether buckets, tables and keys outlive the stack
     log_retention_days : how long function logs are kept
     landing_transition_days : after which landed objects move to infrequent access
     glue_workers : workers of each Glue job, 2 or more
     athena_cutoff_bytes : a query that scans more is stopped; at least 10,000,000
-    firehose_tables : names of the item tables whose changes Firehose delivers; the direct sink delivers
-        those of all others
-    fan_out : whether changes are also told on the event bus
     """
 
     account: str
@@ -55,18 +51,13 @@ class Settings:
     export_schedule_enabled: bool = True
     poll_delay_seconds: int = 30
     export_lease_seconds: int = 3600
-    resource_events: bool = False
     retain_data: bool = True
     log_retention_days: int = 90
     landing_transition_days: int = 30
     glue_workers: int = 2
     athena_cutoff_bytes: int = 100_000_000_000
-    firehose_tables: tuple[str, ...] = ()
-    fan_out: bool = True
 
     def __post_init__(self) -> None:
-        # JSON has no tuples.
-        object.__setattr__(self, "firehose_tables", tuple(self.firehose_tables))
         checks: dict[str, tuple[bool, str]] = {
             "account": (bool(re.fullmatch(r"\d{12}", self.account)), "must be twelve digits"),
             "region": (
@@ -101,10 +92,6 @@ class Settings:
             ),
             "glue_workers": (self.glue_workers >= 2, "must be at least 2: a driver and an executor"),
             "athena_cutoff_bytes": (self.athena_cutoff_bytes >= 10_000_000, "must be at least 10000000"),
-            "firehose_tables": (
-                all(re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", each) for each in self.firehose_tables),
-                "must be names of tables, separated by commas",
-            ),
         }
         for name, (holds, problem) in checks.items():
             if not holds:
@@ -113,13 +100,12 @@ class Settings:
     @classmethod
     def local(cls, healthlake_endpoint: str, datastore_id: str, **changes: Any) -> Self:
         """Settings of the emulator: no schedule (`watershed export` starts one), short waits, nothing
-        retained, and nobody to tell of changes."""
+        retained."""
         local: dict[str, Any] = {
             "export_schedule_enabled": False,
             "poll_delay_seconds": 1,
             "retain_data": False,
             "log_retention_days": 7,
-            "fan_out": False,
             **changes,
         }
         return cls(LOCAL_ACCOUNT, LOCAL_REGION, healthlake_endpoint, datastore_id, **local)
@@ -168,8 +154,6 @@ class Settings:
 
 
 def _parsed(name: str, kind: str, text: str) -> Any:
-    if kind.startswith("tuple"):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
     if kind == "bool":
         if text.lower() not in ("true", "false"):
             raise SettingsError(name, f"{text!r} must be true or false")

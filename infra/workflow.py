@@ -34,10 +34,7 @@ MAINTENANCE = "maintain"
 MAINTENANCE_SCHEDULE = "cron(30 3 * * ? *)"
 """Every night, and outside the workflow: compaction and a run of it would be in each other's way."""
 
-ERASE = "erase"
-"""Started by hand, at the request of a person whose data it removes."""
-
-JOBS = ("conform-items", "conform-fhir", "curate", MAINTENANCE, ERASE)
+JOBS = ("conform-items", "conform-fhir", "curate", MAINTENANCE)
 """The jobs by name; the script of `conform-items` is `glue_jobs/conform_items.py`."""
 
 _CRAWLERS = (Node("crawler", "landing-items"), Node("crawler", "landing-fhir"))

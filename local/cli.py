@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from local.commands import demo, erase, lifecycle, pipeline, query, replay, sample, status, view
+from local.commands import demo, lifecycle, pipeline, query, sample, status
 
 app = typer.Typer(
     name="watershed",
@@ -23,14 +23,11 @@ for command in (
     sample.change,
     pipeline.export,
     pipeline.run,
-    replay.replay,
     query.query,
     status.status,
-    erase.erase,
     lifecycle.down,
 ):
     app.command()(command)
-app.add_typer(view.app, name="view")
 
 
 def main() -> None:

@@ -31,24 +31,14 @@ _ENGINE: Mapping[str, str] = {
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
-    # The landing zone is many small files: packed into few tasks, listed by the driver and not by a Spark job
-    # with a task per file, and without asking where each one lies, for which Hadoop runs `ls` per file.
-    "spark.sql.files.openCostInBytes": "65536",
-    "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
-    "spark.sql.sources.ignoreDataLocality": "true",
-    # Several tables are made at a time: none waits for all the tasks of another.
-    "spark.scheduler.mode": "FAIR",
     # C2's compile threads fight the tasks for two cores; jobs here end before they pay off.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC",
     "spark.sql.session.timeZone": "UTC",
-}
-_LAKE: Mapping[str, str] = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
     "spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog",
     "spark.sql.catalog.lake.type": "hadoop",
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
-    # Without checksum files: Hadoop runs `chmod` for each file it makes, three times for one with a checksum.
-    "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.LocalFileSystem",
     "spark.hadoop.fs.file.impl.disable.cache": "false",
 }
 
@@ -60,15 +50,6 @@ def iceberg_jar() -> Path:
     return Path(snowpark_connect_deps_iceberg.__file__).parent / "jars" / _ICEBERG_JAR
 
 
-def engine_settings(scratch: Path) -> dict[str, str]:
-    """The settings of a local Spark without a lake; `scratch` is the folder for what it spills."""
-    return {
-        **_ENGINE,
-        "spark.local.dir": str(scratch),
-        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
-    }
-
-
 def spark_settings(mirror: Path, buckets: Iterable[str], warehouse: str) -> dict[str, str]:
     """The settings of a local Spark.
 
@@ -78,8 +59,10 @@ def spark_settings(mirror: Path, buckets: Iterable[str], warehouse: str) -> dict
     buckets : names of the buckets to mount
     warehouse : ``s3://<bucket>/<prefix>`` of the Iceberg warehouse; its bucket is among ``buckets``
     """
-    settings = {**engine_settings(mirror.parent / "spark"), **_LAKE}
+    settings = dict(_ENGINE)
     settings["spark.jars"] = str(iceberg_jar())
+    settings["spark.local.dir"] = str(mirror.parent / "spark")
+    settings["spark.sql.warehouse.dir"] = str(mirror.parent / "spark" / "warehouse")
     settings["spark.sql.catalog.lake.warehouse"] = warehouse
     for bucket in buckets:
         folder = (mirror / bucket).absolute()

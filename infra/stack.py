@@ -12,6 +12,7 @@ from infra.analytics import Analytics
 from infra.catalog import Catalog, Crawlers
 from infra.export import Export
 from infra.functions import Surroundings
+from infra.gap_alarms import GapAlarms
 from infra.item_tables import ItemTables
 from infra.jobs import Jobs, SecurityConfiguration, Workflow
 from infra.landing import LandItems
@@ -56,7 +57,7 @@ class WatershedStack(Stack):
         given = Surroundings(settings, key, build)
         storage = Storage(self, "Storage", settings, key)
         items = ItemTables(self, "Items", settings, key, load_item_types().values())
-        LandItems(self, "LandItems", given, items.tables, storage.landing, storage.failures)
+        landed = LandItems(self, "LandItems", given, items.tables, storage.landing, storage.failures)
 
         declared = load_crawlers()
         catalog = Catalog(self, "Catalog", given, storage, declared)
@@ -70,6 +71,7 @@ class WatershedStack(Stack):
         export = Export(
             self, "Export", given, storage, workflow, endpoint.value_as_string, datastore.value_as_string
         )
+        GapAlarms(self, "GapAlarms", settings, landed.function, landed.mappings, export.topic)
 
         outputs = {
             "LandingBucket": storage.landing.bucket_name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from local.commands import demo, lifecycle, pipeline, query, replay, sample, status
+from local.commands import demo, items, lifecycle, pipeline, query, replay, sample, status
 
 app = typer.Typer(
     name="watershed",
@@ -29,6 +29,7 @@ for command in (
     lifecycle.down,
 ):
     app.command()(command)
+app.add_typer(items.app, name="items")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 from hypothesis import given, settings
@@ -37,7 +38,7 @@ def test_the_current_state_is_that_of_the_table_whatever_was_lost_before_the_exp
         rows = versions(known, shown)
         assert current(rows) == world.final(item)
         spans = [(each.begins, each.ends) for each in rows if each.ends != each.begins]
-        assert all(a[1] is not None and a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[1] is not None and a[1] <= b[0] for a, b in itertools.pairwise(spans))
 
 
 def test_without_the_exports_the_losses_would_show() -> None:

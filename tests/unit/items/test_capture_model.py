@@ -142,7 +142,7 @@ def test_the_landing_zone_folds_to_the_items_and_the_exact_sequence_of_their_cha
         clock=STARTED + dice.choice([0, 10, 7200]),
         pause=dice.choice([0.0, 20.0]),
     )
-    with mock.patch.object(module, "_s3", lambda: s3):
+    with mock.patch.object(module, "_s3", return_value=s3):
         mapping.run(shards, dice.randrange)
     s3.heal()
     s3.objects |= {(FAILURES, key): body for key, body in mapping.parked.items()}

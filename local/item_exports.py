@@ -30,6 +30,7 @@ LINES_AT_ONCE = 20_000
 """Lines per landing object at most: some 20 MB of usual items, which one Spark task reads in seconds."""
 LANDED_BY = "backfill:local"
 _POLL_SECONDS = 10.0
+_BOTH_IMAGES = "NEW_AND_OLD_IMAGES"
 
 
 class ExportError(LocalError):
@@ -75,6 +76,7 @@ def read_export(s3: Any, bucket: str, prefix: str) -> Found:
             table_name=summary["tableArn"].split(":table/")[1].split("/")[0],
             shown_at=datetime.fromisoformat(summary.get("exportToTime") or summary["exportTime"]),
             since=_since(summary),
+            old_images=summary.get("outputView") == _BOTH_IMAGES,
         )
         listed = _body(s3, bucket, summary["manifestFilesS3Key"]).decode().splitlines()
         files = [(each["dataFileS3Key"], int(each["itemCount"])) for each in map(json.loads, listed) if each]
@@ -232,7 +234,7 @@ def request_export(
         # The end is left out: DynamoDB takes now, less what its own logs need to be complete.
         request["IncrementalExportSpecification"] = {
             "ExportFromTime": since,
-            "ExportViewType": "NEW_AND_OLD_IMAGES",
+            "ExportViewType": _BOTH_IMAGES,
         }
     description = dynamodb.export_table_to_point_in_time(**request)["ExportDescription"]
     arn = description["ExportArn"]
@@ -271,6 +273,7 @@ def put_export(
     lines: Iterable[dict[str, Any]],
     shown_at: datetime,
     since: datetime | None = None,
+    view: str = _BOTH_IMAGES,
 ) -> str:
     """Write lines as an export's data file with its manifests, the summary last, and return the folder."""
     export_id = folder.rstrip("/").rpartition("/")[2]
@@ -297,7 +300,7 @@ def put_export(
         summary |= {
             "version": "2023-08-01",
             "exportType": "INCREMENTAL_EXPORT",
-            "outputView": "NEW_AND_OLD_IMAGES",
+            "outputView": view,
             "exportFromTime": _iso(since),
             "exportToTime": _iso(shown_at),
         }

@@ -26,12 +26,14 @@ BACKFILL = "BACKFILL"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What an export shows: one table at ``shown_at``, all of it, or what was written from ``since`` on."""
+    """What an export shows: one table at ``shown_at``, all of it, or what was written from ``since`` on, with
+    or without the items as they were then."""
 
     export_id: str
     table_name: str
     shown_at: datetime
     since: datetime | None = None
+    old_images: bool = True
 
     @property
     def event_id(self) -> str:
@@ -95,11 +97,12 @@ def _claims(
     line: Mapping[str, Any], new: Mapping[str, Any] | None, export: Export, types: TableTypes
 ) -> list[ItemType | None]:
     now = types.index.match(export.table_name, new) if new is not None else None
-    if line.get("OldImage") is None:
-        others: list[ItemType | None] = [each for each in types.declared if each is not now]
-    else:
+    others: list[ItemType | None] = []
+    if not export.old_images:
+        others += [each for each in types.declared if each is not now]
+    elif line.get("OldImage") is not None:
         former = types.index.match(export.table_name, _map(line, "OldImage"))
-        others = [former] if former is not None and former is not now else []
+        others += [former] if former is not None and former is not now else []
     claims = [now, *others] if new is not None else others
     return claims or [None]
 

@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from glue_jobs.conform.item_coverage import Coverage, coverage_key
 from local.item_exports import ExportError, land_export, put_export, read_export, write_local_export
-from tests.unit.items.records import REGISTRY, patient, registry_key
+from tests.unit.items.records import REGISTRY, item_types, patient, registry_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -71,22 +71,28 @@ def test_a_full_export_lands_as_envelopes_without_numbers(s3: S3Client) -> None:
     assert coverage(s3) == Coverage(line["event_id"], NOON, None, complete=True)
 
 
+WRITTEN = {"WriteTimestampMicros": {"N": "1764071000123456"}}
+ELEVEN = datetime(2026, 11, 25, 11, 0, tzinfo=UTC)
+
+
 def test_an_incremental_export_tells_deletes_and_what_an_item_was(s3: S3Client) -> None:
-    written = {"WriteTimestampMicros": {"N": "1764071000123456"}}
     was_patient = {**registry_key("p1"), **patient()}
-    deleted = {"Metadata": written, "Keys": registry_key("p1"), "OldImage": was_patient}
-    unknown = {"Metadata": written, "Keys": registry_key("p2")}
-    since = datetime(2026, 11, 25, 11, 0, tzinfo=UTC)
-    put_export(s3, "exports", FOLDER, ARN, [deleted, unknown], NOON, since)
+    deleted = {"Metadata": WRITTEN, "Keys": registry_key("p1"), "OldImage": was_patient}
+    put_export(s3, "exports", FOLDER, ARN, [deleted], NOON, ELEVEN)
     land_export(s3, "landing", read_export(s3, "exports", FOLDER))
-    lines = landed(s3)
-    assert [(each["event_name"], each["changed_at"]) for _, each in lines] == [
-        ("REMOVE", "2025-11-25T11:43:20.123456Z")
-    ] * len(lines)
-    assert [item_type for item_type, each in lines if each["keys"]["id"] == "p1"] == ["Patient"]
-    others = [item_type for item_type, each in lines if each["keys"]["id"] == "p2"]
-    assert len(others) > 1, "without an old image, every type of the table has to see it leave"
-    assert coverage(s3).since == since
+    ((item_type, line),) = landed(s3)
+    assert (item_type, line["event_name"], line["new_image"]) == ("Patient", "REMOVE", None)
+    assert line["changed_at"] == "2025-11-25T11:43:20.123456Z"
+    assert coverage(s3).since == ELEVEN
+
+
+def test_without_old_images_every_type_of_the_table_has_to_see_an_item_leave(s3: S3Client) -> None:
+    deleted = {"Metadata": WRITTEN, "Keys": registry_key("p2")}
+    put_export(s3, "exports", FOLDER, ARN, [deleted], NOON, ELEVEN, "NEW_IMAGE")
+    land_export(s3, "landing", read_export(s3, "exports", FOLDER))
+    of_table = {each.name for each in item_types() if each.table_name == REGISTRY}
+    assert {item_type for item_type, _ in landed(s3)} == of_table
+    assert len(of_table) > 1
 
 
 def test_landing_again_lands_nothing_new(s3: S3Client) -> None:

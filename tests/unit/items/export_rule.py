@@ -113,10 +113,14 @@ def a_world(dice: random.Random, items: int) -> World:
                 continue  # the stream tells nothing of a write that changes nothing
             number += dice.randint(1, 10 ** dice.randint(1, 6))
             lost = any(start <= at < end for start, end in (gap, later_gap)) and dice.random() < 0.7
-            changes.append(Change(number, START + at, content, not lost))
+            changes.append(Change(number, round(START + at, 3), content, not lost))
         world.changes[f"item {item}"] = changes
     world.exports = [
-        AnExport(each.name, START + each.shown_at, None if each.since is None else START + each.since)
+        AnExport(
+            each.name,
+            round(START + each.shown_at, 3),
+            None if each.since is None else round(START + each.since, 3),
+        )
         for each in world.exports
     ]
     return world

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
@@ -53,13 +54,30 @@ class WorkQueue(Construct):
         )
         self.arn = settings.arn("sqs", name)
 
-    def consumed_by(self, function: lambda_.Function) -> None:
-        """One message an invocation: each is a step of one export, and fails or succeeds by itself."""
+    def fed_by(self, rule_arn: str) -> None:
+        """An EventBridge rule may send to the queue, and what cannot be delivered to its dead letters."""
+        for queue in (self.queue, self.dead_letters):
+            queue.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid="Events",
+                    principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                    actions=["sqs:SendMessage"],
+                    resources=[queue.queue_arn],
+                    conditions={"ArnEquals": {"aws:SourceArn": rule_arn}},
+                )
+            )
+
+    def consumed_by(
+        self, function: lambda_.Function, *, batch_size: int = 1, window_seconds: int | None = None
+    ) -> None:
+        """One message an invocation unless told otherwise: each is a step of one export, and fails or
+        succeeds by itself. `window_seconds` is how long a larger batch is gathered."""
         lambda_.CfnEventSourceMapping(
             self,
             "Mapping",
             function_name=function.function_name,
             event_source_arn=self.queue.queue_arn,
-            batch_size=1,
+            batch_size=batch_size,
+            maximum_batching_window_in_seconds=window_seconds,
             function_response_types=["ReportBatchItemFailures"],
         )

@@ -2,7 +2,8 @@
 
 An export is not a snapshot: what is written while it runs may be in it or not. So a resource that is
 absent counts as deleted only if it was last updated before the export was submitted; and only if every
-line of the export's files of that type could be read.
+line of the export's files of that type could be read. The list of a type's identities that a deletion
+between exports leads to is judged by in the same way; of several, the latest decides.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pyspark.sql import functions as F
 
 from glue_jobs.conform.export_manifests import Export, ExportFile, ManifestError, check_files
 from glue_jobs.conform.fhir_lines import parse_resources, read_lines
+from glue_jobs.conform.fhir_listings import forget_superseded_listings, is_listing
 from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, append_rows, ensure_table, table_exists
@@ -61,8 +63,10 @@ class Reconciliation:
         return set(self.by_type)
 
 
-def plan_reconciliation(run: Run, exports: Sequence[Export], damaged: set[tuple[str, str]]) -> Reconciliation:
-    """Which full export decides which type.
+def plan_reconciliation(
+    run: Run, exports: Sequence[Export], damaged: set[tuple[str, str]], changed: Iterable[str] = ()
+) -> Reconciliation:
+    """Which full export decides which type; ``changed`` are the types that come from elsewhere.
 
     A type that no export of this run holds matters only where a new full export covers it.
     """
@@ -74,7 +78,7 @@ def plan_reconciliation(run: Run, exports: Sequence[Export], damaged: set[tuple[
     ]
     if not known and not new:
         return Reconciliation({})
-    types = {file.type for export in exports for file in export.files}
+    types = {file.type for export in exports for file in export.files} | set(changed)
     if new:
         table = f"{run.catalog}.watershed_conformed.fhir_resource"
         types |= {row[0] for row in run.spark.table(table).select("resource_type").distinct().collect()}
@@ -119,7 +123,7 @@ def absent_resources(run: Run, table: str, live: DataFrame, plan: Reconciliation
     )
 
 
-def remember_full_exports(run: Run, exports: Iterable[Export], damaged: set[tuple[str, str]]) -> None:
+def remember_full_exports(run: Run, exports: Sequence[Export], damaged: set[tuple[str, str]]) -> None:
     """Write down the new full exports, after the data is committed."""
     known = {full.export.id for full in _known_full_exports(run)}
     rows = [
@@ -136,12 +140,13 @@ def remember_full_exports(run: Run, exports: Iterable[Export], damaged: set[tupl
     ]
     if rows:
         append_rows(run.spark, ensure_table(run.spark, run.catalog, FULL_EXPORT_TABLE), rows)
+        forget_superseded_listings(run, exports)
 
 
 def _present(run: Run, live: DataFrame, older: DataFrame, plan: Reconciliation) -> DataFrame:
     """``resource_type, id, _full`` of what the deciding exports hold."""
     present = live.select("resource_type", "id", F.col("export_id").alias("_full"))
-    earlier = {full.export.id: full for full in plan.by_type.values() if not full.new}
+    earlier = {full.export.id: full for full in plan.by_type.values() if not full.new or full.export.listing}
     for full in earlier.values():
         names = {name for name, deciding in plan.by_type.items() if deciding is full}
         late = older.where(F.col("_full") == full.export.id).select("resource_type").distinct().collect()
@@ -190,6 +195,7 @@ def _known_full_exports(run: Run) -> list[FullExport]:
                 types=tuple(json.loads(row.types)),
                 files=tuple(ExportFile(*file) for file in json.loads(row.files)),
                 deleted=(),
+                listing=is_listing(row.export_id),
             ),
             unreadable=frozenset(json.loads(row.unreadable)),
             new=False,

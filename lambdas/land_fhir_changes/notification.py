@@ -72,10 +72,10 @@ def read_notification(body: str) -> list[Notice]:
 def _bundle(detail: Any) -> Mapping[str, Any]:
     candidates = [detail, *(detail.values() if isinstance(detail, dict) else ())]
     for candidate in candidates:
-        if isinstance(candidate, str) and candidate.lstrip().startswith("{"):
-            candidate = fhir_text.loads(candidate)
-        if isinstance(candidate, dict) and candidate.get("resourceType") == "Bundle":
-            return candidate
+        text = isinstance(candidate, str) and candidate.lstrip().startswith("{")
+        bundle = fhir_text.loads(candidate) if text else candidate
+        if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle":
+            return bundle
     raise KeyError("Bundle")
 
 

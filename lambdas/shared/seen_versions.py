@@ -55,7 +55,8 @@ class SeenVersions:
                 }
             )
             found |= {item["id"]["S"].removeprefix("SEEN#") for item in reply["Responses"][self.table]}
-            keys = list(reply.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", ()))
+            left: Any = reply.get("UnprocessedKeys") or {}
+            keys = list(left[self.table]["Keys"]) if self.table in left else []
             if not keys:
                 return found
             self.pause(0.05 * 2**attempt)

@@ -58,8 +58,11 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_is_a_function_for_each_folder() -> None:
     assert FUNCTIONS == [
+        "find_fhir_changes",
         "land_export",
+        "land_fhir_changes",
         "land_item_changes",
+        "note_fhir_changes",
         "poll_export",
         "publish_resources",
         "start_export",

@@ -1,4 +1,6 @@
-"""Conforming FHIR: landed exports, and changes between them, into ``conformed.fhir_resource``, one row per resource, the newest version.
+"""Conforming FHIR: landed exports, and changes between them, into ``conformed.fhir_resource``.
+
+One row per resource, the newest version.
 
 A row competes by when it was true: ``last_updated``, or, for what does not say, the time its export was
 submitted. So exports and changes in any order, repeated or split over runs, give the same table. All that a run
@@ -121,7 +123,10 @@ def _conform(run: Run, table: str, exports: Sequence[Export], changes: Changes) 
     if deletions is not None:
         deletions = blank_erased(run, deletions, BLANK, references=False)
     said = _Input(resources, deletions)
-    between = _Input(changed_resources(run, changes), changed_deletions(run, changes))
+    changed = changed_resources(run, changes)
+    if changed is not None:
+        changed = changed.persist(StorageLevel.DISK_ONLY)
+    between = _Input(changed, changed_deletions(run, changes))
     try:
         damaged = _quarantine(run, said, "fhir")
         _quarantine(run, between, "fhir_changes")
@@ -137,6 +142,8 @@ def _conform(run: Run, table: str, exports: Sequence[Export], changes: Changes) 
         remember_full_exports(run, exports, damaged)
     finally:
         resources.unpersist()
+        if between.resources is not None:
+            between.resources.unpersist()
 
 
 def _lines(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> DataFrame:

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from glue_jobs.conform.export_manifests import ExportFile
-from glue_jobs.conform.fhir_lines import BLANK, parse_deletions, parse_resources, read_lines
+from glue_jobs.conform.fhir_lines import BLANK, INSTANT, parse_deletions, parse_resources, read_lines
 from glue_jobs.lake.erased import blank_erased
 from glue_jobs.lake.ledger import LandingObject, new_objects
 from glue_jobs.lake.run import Run
@@ -24,7 +24,6 @@ CHANGE = "change"
 CHANGE_DELETE = "change_delete"
 """How a resource, or its deletion, was learned."""
 _DELETED = "deleted-"
-_INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d\d)$"
 _HOUR = "year=([0-9]+)/month=([0-9]+)/day=([0-9]+)/hour=([0-9]+)/"
 
 
@@ -48,8 +47,10 @@ class Changes:
 def new_changes(run: Run) -> Changes:
     """What landed since the last run; nothing where the run is for one export alone."""
     objects = [] if run.arguments.export_id else new_objects(run, CHANGES)
-    deletions = [each for each in objects if each.key.rpartition("/")[2].startswith(_DELETED)]
-    return Changes(tuple(each for each in objects if each not in deletions), tuple(deletions))
+    sorts: dict[bool, list[LandingObject]] = {False: [], True: []}
+    for each in objects:
+        sorts[each.key.rpartition("/")[2].startswith(_DELETED)].append(each)
+    return Changes(tuple(sorts[False]), tuple(sorts[True]))
 
 
 def changed_resources(run: Run, changes: Changes) -> DataFrame | None:
@@ -71,7 +72,7 @@ def changed_deletions(run: Run, changes: Changes) -> DataFrame | None:
         return None
     parsed = parse_deletions(_lines(run, changes.deletions))
     stamp = F.get_json_object("text", "$.timestamp")
-    at = F.when(stamp.rlike(_INSTANT), F.expr("try_cast(get_json_object(text, '$.timestamp') as timestamp)"))
+    at = F.when(stamp.rlike(INSTANT), F.expr("try_cast(get_json_object(text, '$.timestamp') as timestamp)"))
     return blank_erased(
         run, parsed.withColumn("changed_at", F.coalesce(at, "changed_at")), BLANK, references=False
     )

@@ -15,6 +15,7 @@ from local.healthlake.clock import now_ms
 from local.healthlake.errors import NotFound, SimulatorError, Throttled, Unavailable, ValidationError
 from local.healthlake.exports import STATES, Exports
 from local.healthlake.faults import FaultPlan
+from local.healthlake.notices import Trail, call_event
 from local.healthlake.quotas import Quotas
 from local.healthlake.search import history_bundle, parse_search, run_search
 from local.healthlake.sigv4 import check_signature
@@ -48,8 +49,15 @@ class Api:
     """The simulator behind its HTTP server."""
 
     def __init__(
-        self, store: Store, exports: Exports, faults: FaultPlan, quotas: Quotas, *, datastore_id: str
+        self,
+        store: Store,
+        exports: Exports,
+        faults: FaultPlan,
+        quotas: Quotas,
+        *,
+        datastore_id: str,
     ) -> None:
+        self.trail: Trail | None = None
         self._store, self._exports, self._faults, self._quotas = store, exports, faults, quotas
         self._datastore_id = datastore_id
         self._base = f"/datastore/{datastore_id}/r4"
@@ -123,6 +131,12 @@ class Api:
         raise _not_modelled(request)
 
     def _write(self, request: Request, parts: list[str]) -> Reply:
+        reply = self._written(request, parts)
+        if self.trail is not None:
+            self.trail(call_event(request.method, parts[0], reply.status, self._datastore_id))
+        return reply
+
+    def _written(self, request: Request, parts: list[str]) -> Reply:
         self._quotas.spend("write")
         match (request.method, parts):
             case ("POST", [name]):

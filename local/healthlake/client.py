@@ -15,6 +15,7 @@ from lambdas.shared.healthlake_http import HttpReply, SignedHttp
 from local.healthlake import DATASTORE_ID, fhir_json
 from local.healthlake.bundles import MAX_ENTRIES
 from local.healthlake.fhir_json import Resource
+from local.healthlake.notices import PAYLOAD_CONTENT
 
 _HEADERS: Final = {"Content-Type": "application/fhir+json"}
 
@@ -68,6 +69,36 @@ class HealthLakeClient:
         bundle = {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
         reply = self._parsed(self._http.call("Bundle", "POST", f"{self._base}/", _bytes(bundle), _HEADERS))
         return [entry["response"] for entry in reply["entry"]]
+
+    def subscribe(self, bus_arn: str, resource_types: Iterable[str], content: str = "id-only") -> None:
+        """Have every change of these types notified on an event bus; `content` may be `full-resource`."""
+        interactions = ["create", "update", "delete"]
+        self.put(
+            {
+                "resourceType": "SubscriptionTopic",
+                "id": "watershed",
+                "status": "active",
+                "resourceTrigger": [
+                    {"resource": name, "supportedInteraction": interactions} for name in resource_types
+                ],
+            }
+        )
+        extension = {"url": PAYLOAD_CONTENT, "valueCode": content}
+        self.put(
+            {
+                "resourceType": "Subscription",
+                "id": "watershed",
+                "status": "requested",
+                "reason": "Watershed lands what changes",
+                "criteria": "SubscriptionTopic/watershed",
+                "channel": {
+                    "type": "event-bridge",
+                    "endpoint": bus_arn,
+                    "payload": "application/fhir+json",
+                    "_payload": {"extension": [extension]},
+                },
+            }
+        )
 
     def put_all(self, resources: Iterable[Resource]) -> int:
         """Create or update many, in transactions of 500; how many."""

@@ -25,6 +25,7 @@ class Search:
 
     window: Window
     count: int = DEFAULT_COUNT
+    elements: tuple[str, ...] = ()
     after: tuple[int, str] = (-1, "")
 
 
@@ -36,11 +37,13 @@ def parse_search(parameters: Parameters) -> Search:
             search = replace(search, window=_bound(search.window, value))
         elif name == "_count":
             search = replace(search, count=_count(value))
+        elif name == "_elements":
+            search = replace(search, elements=tuple(value.split(",")))
         elif name == "page":
             search = replace(search, after=_page(value))
         else:
             raise ValidationError(
-                f"search parameter {name!r} is not modelled; use _lastUpdated, _count, page"
+                f"search parameter {name!r} is not modelled; use _lastUpdated, _count, _elements, page"
             )
     return search
 
@@ -53,7 +56,7 @@ def run_search(store: Store, resource_type: str, search: Search, base: str, hori
     if len(found) > search.count:
         last = page[-1]
         links.append({"relation": "next", "url": f"{base}?{_query(search, (last.last_updated, last.id))}"})
-    return _bundle("searchset", links, [_match(version, base) for version in page])
+    return _bundle("searchset", links, [_match(version, base, search.elements) for version in page])
 
 
 def history_bundle(versions: Sequence[Version], base: str) -> str:
@@ -61,9 +64,13 @@ def history_bundle(versions: Sequence[Version], base: str) -> str:
     return _bundle("history", [{"relation": "self", "url": base}], [_past(version) for version in versions])
 
 
-def _match(version: Version, base: str) -> str:
+def _match(version: Version, base: str, elements: Sequence[str]) -> str:
     url = fhir_json.dumps(f"{base}/{version.id}")
-    return f'{{"fullUrl":{url},"resource":{version.body},"search":{{"mode":"match"}}}}'
+    body = version.body or ""
+    if elements:
+        kept = {"resourceType", *elements}
+        body = fhir_json.dumps({name: value for name, value in fhir_json.loads(body).items() if name in kept})
+    return f'{{"fullUrl":{url},"resource":{body},"search":{{"mode":"match"}}}}'
 
 
 def _past(version: Version) -> str:
@@ -86,6 +93,8 @@ def _query(search: Search, after: tuple[int, str]) -> str:
     if window.until is not None:
         parts.append(("_lastUpdated", f"{'le' if window.until_inclusive else 'lt'}{instant(window.until)}"))
     parts.append(("_count", str(search.count)))
+    if search.elements:
+        parts.append(("_elements", ",".join(search.elements)))
     if after[0] >= 0:
         parts.append(("page", base64.urlsafe_b64encode(json.dumps(after).encode()).decode()))
     return urlencode(parts)

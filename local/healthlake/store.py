@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,9 @@ class Store:
         self._local = threading.local()
         self._write = threading.RLock()
         self._last_ms = 0
+        self._recorded: list[Version] = []
+        self.on_commit: Callable[[Version], object] | None = None
+        """Called with each version once it is stored for good, in order, by the thread that wrote it."""
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
 
@@ -199,10 +202,15 @@ class Store:
                 yield connection
             except BaseException:
                 if outermost:
+                    self._recorded.clear()
                     connection.rollback()
                 raise
             if outermost:
                 connection.commit()
+                committed, self._recorded = self._recorded, []
+                if self.on_commit is not None:
+                    for version in committed:
+                        self.on_commit(version)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -226,8 +234,8 @@ class Store:
         self._record(connection, version)
         return version
 
-    @staticmethod
-    def _record(connection: sqlite3.Connection, version: Version) -> None:
+    def _record(self, connection: sqlite3.Connection, version: Version) -> None:
+        self._recorded.append(version)
         row = (version.resource_type, version.id, version.version, version.last_updated)
         connection.execute(
             "insert into version values (?, ?, ?, ?, ?, ?)", (*row, version.method, version.body)

@@ -1,8 +1,9 @@
 """The lake's tables without a subject: its rows deleted, then data files, snapshots and strays that held them.
 
 A delete in Iceberg leaves the rows readable: in data files, which delete files only point into, and in older
-snapshots. So every table is rewritten where deletes point, loses its branches and all snapshots but one, and
-then every file that belongs to none. Nothing else may write meanwhile: files of a commit under way would be
+snapshots; and manifests keep the bounds of columns of the files that a commit removed. So every table is
+rewritten where deletes point, gets new manifests, loses its branches and all snapshots but one, and then
+every file that belongs to none. Nothing else may write meanwhile: files of a commit under way would be
 taken for strays.
 """
 
@@ -20,8 +21,10 @@ from glue_jobs.erasure.subject import Subject, item_predicate, resource_predicat
 from glue_jobs.lake.maintenance import maintain_table
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE, key_hash
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import iceberg_table, literal, quoted, table_exists
+from glue_jobs.lake.tables import iceberg_table, literal, quoted, snapshot_properties, table_exists
 from schemas import ItemType
+
+_MANIFEST_SIZE = "commit.manifest.target-size-bytes"
 
 ResourceKeys = Mapping[str, list[str]]
 """Ids by resource type."""
@@ -106,11 +109,12 @@ def scrub_table(run: Run, table: str, rows: int) -> ScrubbedTable:
     spark = run.spark
     branches = _drop_branches(spark, table)
     done = maintain_table(spark, table, keep=timedelta(0))
+    renewed = _renew_manifests(spark, table)
     return ScrubbedTable(
         table.partition(".")[2],
         rows,
         done.rewritten_files + done.rewritten_delete_files,
-        done.expired_snapshots,
+        done.expired_snapshots + renewed,
         branches,
         done.removed_orphans + _remove_strays(spark, table),
     )
@@ -152,6 +156,38 @@ def _drop_branches(spark: SparkSession, table: str) -> int:
         kind = "branch" if reference.isBranch() else "tag"
         spark.sql(f"alter table {table} drop {kind} {quoted(name)}")
     return len(names)
+
+
+def _renew_manifests(spark: SparkSession, table: str) -> int:
+    """Write manifests without entries of removed files, whose bounds hold values; snapshots that it expired.
+
+    Iceberg leaves a lone manifest as it is, unless it is larger than manifests of the table should be.
+    """
+    catalog, _, name = table.partition(".")
+    iceberg = iceberg_table(spark, table)
+    snapshot = iceberg.currentSnapshot()
+    manifests = [] if snapshot is None else list(snapshot.allManifests(iceberg.io()))
+    if not any(each.hasDeletedFiles() for each in manifests):
+        return 0
+    held = snapshot_properties(iceberg)
+    half = max(1, min(int(each.length()) for each in manifests) // 2)
+    spark.sql(f"alter table {table} set tblproperties ({literal(_MANIFEST_SIZE)} = {literal(str(half))})")
+    try:
+        named = f"table => {literal(name)}, use_caching => false"
+        spark.sql(f"call {catalog}.system.rewrite_manifests({named})").collect()
+    finally:
+        spark.sql(f"alter table {table} unset tblproperties ({literal(_MANIFEST_SIZE)})")
+    append = iceberg_table(spark, table).newAppend()  # leaves out manifests that hold nothing any more
+    for key, value in held.items():
+        append.set(key, value)
+    append.commit()
+    before = sum(1 for _ in iceberg_table(spark, table).snapshots())
+    moment = datetime.now(UTC).isoformat(sep=" ", timespec="milliseconds")
+    spark.sql(
+        f"call {catalog}.system.expire_snapshots(table => {literal(name)},"
+        f" older_than => timestamp {literal(moment)}, retain_last => 1)"
+    ).collect()
+    return before - sum(1 for _ in iceberg_table(spark, table).snapshots())
 
 
 def _remove_strays(spark: SparkSession, table: str) -> int:

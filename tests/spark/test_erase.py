@@ -145,7 +145,9 @@ def test_a_patient_is_in_no_byte_of_the_lake_and_does_not_come_back(lake: FhirLa
         "watershed_conformed.site_activity_history": 1,
         "watershed_curated.patient": 1,
     }
-    assert sum(report.objects.values()) == 6  # two lines of e1, two of e2, two changes of items
+    assert (
+        sum(report.objects.values()) == 7
+    )  # two lines of e1, two of e2 and the damaged one set aside, two changes
     assert GONE not in json.dumps(report.to_dict())
     assert set(lake.state()) == {f"Patient/{KEPT}", "Observation/o-kept"}
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.exports.asl_model import Execution
@@ -22,17 +23,20 @@ FAULTS = (
 )
 QUEUES = ("start_queue", "poll_queue", "events")
 
+puts = st.tuples(st.just("put"), st.sampled_from(TYPES), st.sampled_from(IDS))
+runs = st.tuples(st.just("run"), st.sampled_from(["incremental", "incremental", "full"]))
 actions = st.one_of(
-    st.tuples(st.just("put"), st.sampled_from(TYPES), st.sampled_from(IDS)),
+    *(puts, puts, puts, runs, runs),
     st.tuples(st.just("delete"), st.sampled_from(TYPES), st.sampled_from(IDS)),
-    st.tuples(st.just("run"), st.sampled_from(["incremental", "full"])),
-    st.tuples(st.just("steps"), st.integers(1, 25)),
     st.tuples(st.just("crash"), st.integers(1, 40)),
     st.tuples(st.just("fault"), st.sampled_from(FAULTS)),
     st.tuples(st.sampled_from(["lose", "repeat", "reorder"]), st.sampled_from(QUEUES)),
     st.tuples(st.just("wait"), st.sampled_from([1, 60, 1_000, 4_000, 50_000])),
     st.tuples(st.just("abort")),
 )
+Moment = tuple[tuple[object, ...], int]
+"""What happens, and how many steps the world takes after it."""
+moments = st.lists(st.tuples(actions, st.integers(0, 9)), max_size=30)
 
 
 @contextmanager
@@ -53,9 +57,6 @@ def act(world: Timeline, action: tuple[object, ...]) -> None:
             world.store.delete(type_, id_)
         case ("run", str(mode)):
             world.run(mode)
-        case ("steps", int(count)):
-            for _ in range(count):
-                world.step()
         case ("crash", int(calls)):
             world.crash_in = calls
         case ("fault", str(name)):
@@ -130,13 +131,19 @@ def check_locks(world: Timeline) -> None:
 
 
 @settings(max_examples=100)
-@given(st.lists(actions, max_size=30))
+@given(moments)
+# The reply to $export is lost: the job is found again.
+@example([(("fault", "lost_replies"), 0), (("run", "incremental"), 30)])
+# The owner's lease passes in the middle, and another takes over.
+@example([(("run", "incremental"), 9), (("wait", 4_000), 0), (("run", "full"), 30)])
 def test_whatever_happens_the_lake_becomes_the_source_and_nothing_stays_locked(
-    timeline_actions: list[tuple[object, ...]],
+    happens: list[Moment],
 ) -> None:
     with timeline() as world:
-        for action in timeline_actions:
+        for action, steps in happens:
             act(world, action)
+            for _ in range(steps):
+                world.step()
         world.quiet()
         check_locks(world)
 
@@ -155,6 +162,20 @@ def test_whatever_happens_the_lake_becomes_the_source_and_nothing_stays_locked(
             jobs = [job for job in world.exports.jobs() if job.request.job_name == name]
             good = [job for job in jobs if job.status in ("COMPLETED", "COMPLETED_WITH_ERRORS")]
             assert len(good) <= 1, "one execution exported twice"
+
+
+@pytest.mark.parametrize("steps", range(30))
+@pytest.mark.parametrize("mode", ["incremental", "full"])
+def test_a_change_at_any_step_of_a_run_is_in_its_export_or_in_the_next(mode: str, steps: int) -> None:
+    with timeline() as world:
+        act(world, ("put", "Patient", "a"))
+        world.run(mode)
+        for _ in range(steps):
+            world.step()
+        act(world, ("put", "Patient", "b"))
+        world.quiet()
+        assert _outcome(world.finish("incremental")) == "landed"
+        assert conformed(world) == source(world)
 
 
 def _outcome(execution: Execution) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 from glue_jobs.curation.declarations import Declarations
 from glue_jobs.curation.job import TableFailed, curate
 from glue_jobs.erasure.landing import Cleaned, clean_landing
+from glue_jobs.erasure.scrub import scrub_table
 from glue_jobs.erasure.subject import Subject
-from glue_jobs.erasure.tables import delete_rows, erased_resources, scrub_table, still_naming
+from glue_jobs.erasure.tables import delete_rows, erased_resources, still_naming
 from glue_jobs.lake.erased import FHIR, ITEM, item_key, remember
 from glue_jobs.lake.errors import AuditFailed
 from glue_jobs.lake.run import Run
@@ -59,7 +60,7 @@ def erase(run: Run, subject: Subject, item_types: dict[str, ItemType], declarati
     report.not_rebuilt = _rebuild(run, declarations)
     tables = _all_tables(run)
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        done = pool.map(lambda table: scrub_table(run, table, rows.get(table, 0)), tables)
+        done = pool.map(lambda table: scrub_table(run.spark, table, rows.get(table, 0)), tables)
         report.tables = [each.to_dict() for each in done]
     report.stays = {**_stays(cleaned), **still_naming(run, subject, tables)}
     for table, count in rows.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -71,7 +70,7 @@ def prepare_views(run: Run, views: Mapping[str, View], suites: Mapping[str, Suit
 
 
 def _prepare(run: Run, view: View, frame: DataFrame) -> ViewTable:
-    comments = column_descriptions(view)
+    comments = {column.name: column.description for column in view.columns}
     columns = tuple(
         Column(each.name, each.dataType.simpleString(), comments.get(each.name, ""))
         for each in frame.schema.fields
@@ -81,22 +80,6 @@ def _prepare(run: Run, view: View, frame: DataFrame) -> ViewTable:
     )
     state = TableState() if run.arguments.full else read_state(iceberg_table(run.spark, full_name))
     return ViewTable(view, full_name, tuple(frame.columns), state, view_fingerprint(view))
-
-
-def column_descriptions(view: View) -> dict[str, str]:
-    """The description of every column that has one, wherever in the view it is declared."""
-    found: dict[str, str] = {}
-
-    def walk(select: Mapping[str, Any]) -> None:
-        for column in select.get("column", ()):
-            if column.get("description"):
-                found.setdefault(column["name"], column["description"])
-        for nested in (*select.get("select", ()), *select.get("unionAll", ())):
-            walk(nested)
-
-    for select in view.definition.get("select", ()):
-        walk(select)
-    return found
 
 
 def view_updates(run: Run, tables: list[ViewTable], resources: Resources) -> list[ViewUpdate]:

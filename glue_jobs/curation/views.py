@@ -14,7 +14,14 @@ from glue_jobs.curation.publish import Change
 from glue_jobs.curation.resources import RESOURCES, Resources, least
 from glue_jobs.curation.state import TableState, read_state
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import Column, TableSpec, ensure_table, iceberg_table, quoted
+from glue_jobs.lake.tables import (
+    Column,
+    TableSpec,
+    current_snapshot,
+    ensure_table,
+    iceberg_table,
+    quoted,
+)
 from glue_jobs.sql_on_fhir import compile_views
 from schemas.expectation import Suite
 from schemas.view import View
@@ -22,13 +29,17 @@ from schemas.view import View
 
 @dataclass(frozen=True)
 class ViewTable:
-    """A view, its table (made, with its columns) and what the table holds so far."""
+    """A view, its table (made, with its columns) and what the table holds so far.
+
+    ``is_blank`` says that nothing was ever written to the table.
+    """
 
     view: View
     full_name: str
     columns: tuple[str, ...]
     state: TableState
     fingerprint: str
+    is_blank: bool = False
 
     @property
     def watermark(self) -> str:
@@ -78,8 +89,10 @@ def _prepare(run: Run, view: View, frame: DataFrame) -> ViewTable:
     full_name = ensure_table(
         run.spark, run.catalog, TableSpec(f"{CURATED}.{view.name}", columns, view.description)
     )
-    state = TableState() if run.arguments.full else read_state(iceberg_table(run.spark, full_name))
-    return ViewTable(view, full_name, tuple(frame.columns), state, view_fingerprint(view))
+    table = iceberg_table(run.spark, full_name)
+    state = TableState() if run.arguments.full else read_state(table)
+    is_blank = current_snapshot(table) is None
+    return ViewTable(view, full_name, tuple(frame.columns), state, view_fingerprint(view), is_blank)
 
 
 def view_updates(run: Run, tables: list[ViewTable], resources: Resources) -> list[ViewUpdate]:
@@ -104,8 +117,10 @@ def view_updates(run: Run, tables: list[ViewTable], resources: Resources) -> lis
     for kind in sorted(by_type):
         count, latest = changed.get(kind, (0, ""))
         run.read(kind, count)
-        if rebuilt[kind]:
-            updates += _updates(run.spark, resources, rebuilt[kind], "", latest, rebuild=True)
+        # Where no resource of a type exists, a blank table is what its view gives: nothing to write or audit.
+        stale = [each for each in rebuilt[kind] if count or not each.is_blank]
+        if stale:
+            updates += _updates(run.spark, resources, stale, "", latest, rebuild=True)
         behind = [each for each in followed[kind] if latest > each.watermark]
         if behind:
             after = least(each.watermark for each in behind)

@@ -85,7 +85,8 @@ def _view(view: View, suite: Suite, plan: Plan, by_resource: Mapping[str, str]) 
         note = _note(column.phi, notes.get(column.name))
         rows.append((column.name, types[column.name], column.description, note))
     joined = sorted(
-        {by_resource[each.references] for each in view.columns if each.references in by_resource} - {view.name}
+        {by_resource[each.references] for each in view.columns if each.references in by_resource}
+        - {view.name}
     )
     facts = f"From FHIR {view.resource}."
     facts += f" Joins {', '.join(f'[{name}](#{name})' for name in joined)}." if joined else ""

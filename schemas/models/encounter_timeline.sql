@@ -23,17 +23,17 @@ placed as (
 ),
 
 fact as (
-  select encounter_key, 'condition' as kind from condition
+  select encounter_key, 'condition' as kind from condition where coalesce(verification_status, '') <> 'entered-in-error'
   union all
-  select encounter_key, 'observation' as kind from observation
+  select encounter_key, 'observation' as kind from observation where status <> 'entered-in-error'
   union all
-  select encounter_key, 'procedure' as kind from procedure
+  select encounter_key, 'procedure' as kind from procedure where status not in ('entered-in-error', 'not-done')
   union all
-  select encounter_key, 'medication_request' as kind from medication_request
+  select encounter_key, 'medication_request' as kind from medication_request where status <> 'entered-in-error'
   union all
-  select encounter_key, 'medication_administration' as kind from medication_administration
+  select encounter_key, 'medication_administration' as kind from medication_administration where status in ('completed', 'in-progress')
   union all
-  select encounter_key, 'diagnostic_report' as kind from diagnostic_report
+  select encounter_key, 'diagnostic_report' as kind from diagnostic_report where status <> 'entered-in-error'
 ),
 
 volume as (

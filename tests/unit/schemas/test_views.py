@@ -15,8 +15,22 @@ from schemas.view import KEY_COLUMN, View, ViewColumn, load_views, read_view
 
 VIEWS = load_views()
 RESOURCES = {
-    *("Patient", "Encounter", "Condition", "Observation", "Procedure", "MedicationRequest", "MedicationStatement"),
-    *("MedicationAdministration", "MedicationDispense", "Immunization", "AllergyIntolerance", "DiagnosticReport"),
+    *(
+        "Patient",
+        "Encounter",
+        "Condition",
+        "Observation",
+        "Procedure",
+        "MedicationRequest",
+        "MedicationStatement",
+    ),
+    *(
+        "MedicationAdministration",
+        "MedicationDispense",
+        "Immunization",
+        "AllergyIntolerance",
+        "DiagnosticReport",
+    ),
     *("DocumentReference", "CarePlan", "CareTeam", "Goal", "Device", "ServiceRequest", "Coverage", "Claim"),
     *("ExplanationOfBenefit", "Practitioner", "PractitionerRole", "Organization", "Location"),
     *("QuestionnaireResponse", "Specimen", "ImagingStudy", "Medication"),

@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
 
-.PHONY: help setup demo test lint format types unit synth lock clean
+.PHONY: help setup demo test lint format types unit synth dictionary lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -44,6 +44,9 @@ unit: $(SETUP) ## the fast tests only (no Spark, no emulator)
 
 synth: $(SETUP) ## synthesize the CloudFormation into .watershed/cdk.out
 	@$(BIN)/python -m infra.app
+
+dictionary: $(SETUP) ## docs/data-dictionary.md, from the declarations
+	@$(BIN)/python -m scripts.data_dictionary
 
 lock: ## renew the lock files (needs uv on the path)
 	@printf 'pip\nsetuptools\nwheel\n' | uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-build.lock

@@ -51,6 +51,7 @@ class World:
     spark: SparkSession
     landing_uri: str
     declarations: Declarations = field(default_factory=load_declarations)
+    types: Mapping[str, ItemType] = field(default_factory=lambda: _by_sql_name(load_item_types().values()))
     resources: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     items: dict[str, dict[tuple[Any, ...], Item]] = field(default_factory=dict)
     _resource_changes: dict[tuple[str, str], dict[str, Any] | None] = field(default_factory=dict)
@@ -59,7 +60,6 @@ class World:
     last_run_id: str = ""
 
     def __post_init__(self) -> None:
-        self.types: Mapping[str, ItemType] = {each.sql_name: each for each in load_item_types().values()}
         self.items = {name: {} for name in self.types}
         conformed = [RESOURCE_SPEC, *(spec for each in self.types.values() for spec in _specs(each))]
         curated = (f"{CURATED}.{name}" for name in (*self.declarations.views, *self.declarations.models))
@@ -179,6 +179,10 @@ def in_order(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def _by_sql_name(types: Iterable[ItemType]) -> dict[str, ItemType]:
+    return {each.sql_name: each for each in types}
 
 
 def _specs(item_type: ItemType) -> tuple[TableSpec, TableSpec]:

@@ -145,7 +145,7 @@ def _select(spark: SparkSession, model: Model, sql: str, dependency: Dependency 
     except (ParseException, AnalysisException) as error:
         text = str(error)
         line = _LINE.search(text)
-        problem = text.splitlines()[0]
+        problem = text.strip().splitlines()[0]
         if dependency is None:
             where = f"line {line[1]}" if line else ""
             raise SchemaError(model.sql_file, where, problem) from None

@@ -17,7 +17,10 @@ placed as (
     lag(resource_key) over life as previous_key,
     lag(started_at) over life as previous_start,
     max(case when is_inpatient and part_of_key is null then ended_at end)
-      over (life rows between unbounded preceding and 1 preceding) as discharged_at
+      over (
+        partition by patient_key order by started_at nulls last, resource_key
+        rows between unbounded preceding and 1 preceding
+      ) as discharged_at
   from visit
   window life as (partition by patient_key order by started_at nulls last, resource_key)
 ),

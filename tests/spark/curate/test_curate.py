@@ -15,6 +15,7 @@ from glue_jobs.curation import job, publish
 from glue_jobs.curation.publish import Outcome
 from glue_jobs.lake.errors import AuditFailed
 from glue_jobs.lake.tables import current_snapshot, iceberg_table
+from schemas.model import Model
 from tests.spark.curate.expected import TABLES
 from tests.spark.curate.rounds import play_round
 from tests.spark.curate.world import World, encounter, home, in_order, patient, reading
@@ -41,6 +42,15 @@ def snapshots(world: World) -> dict[str, int | None]:
     }
 
 
+def of_patients_and_encounters(world: World) -> set[str]:
+    views = world.declarations.views.values()
+    return {view.name for view in views if view.resource in ("Patient", "Encounter")}
+
+
+def reads(model: Model, *views: str) -> bool:
+    return any(each.zone == "curated" and each.table in views for each in model.depends_on)
+
+
 def test_a_change_reaches_the_tables_it_concerns_and_no_other(spark: SparkSession, landing_uri: str) -> None:
     world = World(spark, landing_uri)
     world.put(patient("p1", gender="male"), patient("p2"), encounter("e1", "p1", "2026-03-01T12:00:00Z"))
@@ -49,7 +59,8 @@ def test_a_change_reaches_the_tables_it_concerns_and_no_other(spark: SparkSessio
     world.conform()
     first = world.curate()
     assert all(each.published for each in first.values())
-    assert set(first) == {*world.declarations.views, *world.declarations.models}
+    # Types that no resource is of have blank tables, which nothing was written to.
+    assert set(first) == {*of_patients_and_encounters(world), *world.declarations.models}
     assert_as_expected(world)
 
     assert world.curate() == {}
@@ -58,7 +69,7 @@ def test_a_change_reaches_the_tables_it_concerns_and_no_other(spark: SparkSessio
     world.conform()
     before = snapshots(world)
     second = world.curate()
-    assert set(second) == {"patient_profile", "encounter_site_activity"}
+    assert set(second) == {"patient_profile", "encounter_site_activity", "site_activity_daily"}
     assert (second["patient_profile"].added, second["patient_profile"].removed) == (1, 1)
     assert_as_expected(world)
     assert {name for name, each in snapshots(world).items() if each != before[name]} == set(second)
@@ -66,7 +77,10 @@ def test_a_change_reaches_the_tables_it_concerns_and_no_other(spark: SparkSessio
     world.delete("Patient", "p1")
     world.put(encounter("e1", "p2", "2026-03-01"))
     world.conform()
-    assert set(world.curate()) == {"patient", "encounter", "patient_profile", "encounter_site_activity"}
+    assert set(world.curate()) == {
+        *of_patients_and_encounters(world),
+        *(name for name, model in world.declarations.models.items() if reads(model, "patient", "encounter")),
+    }
     assert_as_expected(world)
     assert [row["resource_key"] for row in world.table("patient")] == ["p2"]
 
@@ -76,6 +90,7 @@ def test_a_change_reaches_the_tables_it_concerns_and_no_other(spark: SparkSessio
     assert {name: (each.added, each.removed) for name, each in unlinked.items()} == {
         "patient_profile": (0, 0),
         "encounter_site_activity": (0, 0),
+        "site_activity_daily": (1, 1),
     }
     assert world.curate() == {}
 

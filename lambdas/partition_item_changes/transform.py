@@ -23,11 +23,10 @@ from lambdas.shared.surroundings import MAX_WRITERS
 MAX_RESPONSE_BYTES = 5_500_000
 """Of the 6 MB that Lambda lets a function answer; what is above is for what the runtime may add."""
 
-PARTITION_KEY = "partition"
-"""The one partition key, ``PartitionKeys``' member: the whole path of the partition, as item types differ in how many parts it has."""
-
 
 class PartitionKeys(TypedDict):
+    """The one partition key: the whole path of the partition, as item types differ in how many parts it has."""
+
     partition: str
 
 

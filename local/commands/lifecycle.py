@@ -9,6 +9,7 @@ import typer
 from local.commands.options import Json, current_stack, says_why
 from local.stack import Stack
 from local.terminal import Step, Terminal
+from schemas.view import load_views
 
 
 def start_stack(stack: Stack, terminal: Terminal) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.timestamp import Timestamp
 
 from lambdas.find_fhir_changes import handler as find
 from lambdas.note_fhir_changes import handler as note
@@ -149,8 +152,16 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             return json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)}).encode()
 
     monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
+    monkeypatch.setattr(Timestamp, "_get_wait_seconds", _seconds_until)
     yield world
     served.stop()
+
+
+def _seconds_until(self: Any, env: Any) -> int:
+    """Until the timestamp, upwards. moto takes the machine's local time for UTC and rounds down."""
+    self.string.eval(env=env)
+    left = datetime.fromisoformat(env.stack.pop()) - datetime.now(UTC)
+    return max(0, math.ceil(left.total_seconds()))
 
 
 def patient(id_: str, **more: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from glue_jobs.lake.errors import LakeError, Terminal
 from glue_jobs.lake.tables import iceberg_table, literal, quoted, snapshot_properties
 
 _REWRITE = {"delete-file-threshold": "1", "min-input-files": "2", "remove-dangling-deletes": "true"}
+_MANIFEST_SIZE = "'commit.manifest.target-size-bytes'"
 _KEPT = (".metadata.json", ".gz.metadata.json", "version-hint.text")
 """Metadata names columns and files and holds no values; Iceberg removes old ones by itself."""
 
@@ -86,12 +87,19 @@ def _renew_manifests(spark: SparkSession, table: str) -> None:
     """Write manifests of the files that are there, and no others; the snapshot's properties stay."""
     iceberg = iceberg_table(spark, table)
     snapshot = iceberg.currentSnapshot()
-    if snapshot is None or not any(each.hasDeletedFiles() for each in snapshot.allManifests(iceberg.io())):
+    manifests = [] if snapshot is None else list(snapshot.allManifests(iceberg.io()))
+    if not any(each.hasDeletedFiles() for each in manifests):
         return
     held = snapshot_properties(iceberg)
-    jvm: Any = spark._jvm  # type: ignore[attr-defined, unused-ignore]
-    functions = jvm.org.apache.iceberg.relocated.com.google.common.base.Functions
-    iceberg.rewriteManifests().clusterBy(functions.constant("")).commit()
+    catalog, _, name = table.partition(".")
+    # Iceberg leaves a lone manifest as it is, unless it is larger than the table's manifests should be.
+    size = literal(str(max(1, min(int(each.length()) for each in manifests) // 2)))
+    spark.sql(f"alter table {table} set tblproperties ({_MANIFEST_SIZE} = {size})")
+    try:
+        named = f"table => {literal(name)}, use_caching => false"
+        spark.sql(f"call {catalog}.system.rewrite_manifests({named})").collect()
+    finally:
+        spark.sql(f"alter table {table} unset tblproperties ({_MANIFEST_SIZE})")
     append = iceberg_table(spark, table).newAppend()  # leaves out manifests that hold nothing any more
     for key, value in held.items():
         append.set(key, value)

@@ -39,6 +39,7 @@ ERASED_TABLE = TableSpec(
 )
 SECRET_KEY = "erasure/secret"
 FHIR, ITEM = "fhir", "item"
+_ID = r'"id"\s*:\s*"([A-Za-z0-9\-.]{1,64})"'
 
 
 class SecretMissing(LakeError, Terminal):
@@ -116,6 +117,9 @@ def blank_erased(run: Run, parsed: DataFrame, blank: str, *, references: bool) -
             text = F.replace(F.col("text"), F.lit("\\/"), F.lit("/"))
             ids = F.regexp_extract_all(text, F.lit(_references(name)), F.lit(1))
             tests.append(F.exists(ids, _test(erased, name)))
+            # Of a line that cannot be read it is enough that an id in it is theirs: it would be set aside.
+            own_ids = F.regexp_extract_all(text, F.lit(_ID), F.lit(1))
+            tests.append(F.col("reason").isNotNull() & F.exists(own_ids, _test(erased, name)))
     if not tests:
         return parsed
     gone = reduce(lambda a, b: a | b, tests)

@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from infra.assembly import Assembly
+from infra.node import use_packaged_node
 from tests.unit.infra.assemblies import on_aws
 from tests.unit.infra.assemblies import template as template_of
 
 Properties = dict[str, Any]
+
+# Test modules here import constructs, and so `aws_cdk`, which looks for Node when it is imported.
+use_packaged_node()
 
 
 @pytest.fixture(scope="session")

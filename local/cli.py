@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from local.commands import demo, lifecycle, pipeline, query, sample, status
+from local.commands import demo, lifecycle, pipeline, query, sample, status, view
 
 app = typer.Typer(
     name="watershed",
@@ -28,6 +28,7 @@ for command in (
     lifecycle.down,
 ):
     app.command()(command)
+app.add_typer(view.app, name="view")
 
 
 def main() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -63,14 +65,17 @@ def seed_sources(
     if stack.state.sample_file.is_file():
         raise LocalError("Sample data is seeded already.", "Start anew with: watershed down --purge")
     ids = frozenset(population.patient_ids[:patients])
-    with terminal.step("Seed HealthLake") as step:
-        resources = population.of_patients(ids, shared=True)
-        written = write_resources(stack.fhir, resources, lambda count: step.note(f"{count:,} resources"))
-        step.result = f"{written:,} resources of {len(ids)} patients"
-    with terminal.step("Seed DynamoDB") as step:
-        changes = put_items(stack.client("dynamodb"), items_of_patients(population, ids, seed))
-        changes += put_items(stack.client("dynamodb"), unlinked_items(seed))
-        step.result = f"{changes:,} items"
+    with ThreadPoolExecutor(1) as background:
+        # Two services that know nothing of each other: both are filled at once.
+        items = chain(items_of_patients(population, ids, seed), unlinked_items(seed))
+        putting = background.submit(put_items, stack.client("dynamodb"), items)
+        with terminal.step("Seed HealthLake") as step:
+            resources = population.of_patients(ids, shared=True)
+            written = write_resources(stack.fhir, resources, lambda count: step.note(f"{count:,} resources"))
+            step.result = f"{written:,} resources of {len(ids)} patients"
+        with terminal.step("Seed DynamoDB") as step:
+            changes = putting.result()
+            step.result = f"{changes:,} items"
     _write_sample_state(stack, SampleState(patients, seed, 0, changes))
     await_landing(stack, terminal, changes)
     return Applied(resources_written=written, item_changes=changes)

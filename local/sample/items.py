@@ -118,9 +118,7 @@ def items_of_patients(population: Population, ids: Iterable[str], seed: int) -> 
         for number in range(1, addresses + 1):
             yield address(random_, patient_id, number, current=number == addresses)
     random_ = random.Random(f"{seed}/readings/{min(wanted, default='')}")
-    encounters = (
-        each for each in population.of_patients(wanted, shared=False) if each["resourceType"] == "Encounter"
-    )
+    encounters = population.of_patients(wanted, shared=False, kind="Encounter")
     yield from readings_around(random_, encounters)
 
 

@@ -26,6 +26,7 @@ _END = "2026-06-30"
 _CATCHMENT_PER_PATIENT = 2.0
 """Three in five people of the simulated catchment become patients within the year; the rest of those asked
 for are the newcomers of later rounds."""
+_REPOSITORY = Path(__file__).parents[2]
 _PATIENT = re.compile(r'"Patient/([^"/]+)"')
 
 
@@ -39,13 +40,6 @@ class Population:
 
     folder: Path
 
-    def resources(self) -> Iterator[Resource]:
-        """Every resource, by type, in the generator's order."""
-        for file in sorted(self.folder.glob("[A-Z]*.ndjson")):
-            with file.open(encoding="utf-8") as lines:
-                for line in lines:
-                    yield json.loads(line)
-
     @cached_property
     def patient_ids(self) -> tuple[str, ...]:
         """Ids of the patients, in an order that the seed shuffles but a later run repeats."""
@@ -53,15 +47,24 @@ class Population:
             ids = [str(json.loads(line)["id"]) for line in lines]
         return tuple(sorted(ids, key=lambda each: hashlib.sha256(each.encode()).digest()))
 
-    def of_patients(self, ids: frozenset[str], *, shared: bool) -> Iterator[Resource]:
-        """The resources that concern these patients and no other.
+    def of_patients(self, ids: frozenset[str], *, shared: bool, kind: str = "[A-Z]*") -> Iterator[Resource]:
+        """The resources, all or of one type, that concern these patients and no other; by type, in the
+        generator's order.
 
         With ``shared``, those that concern no patient as well (practitioners, organizations, locations).
         """
-        for resource in self.resources():
-            concerned = patients_of(resource)
-            if (concerned and concerned <= ids) or (shared and not concerned):
-                yield resource
+        for file in sorted(self.folder.glob(f"{kind}.ndjson")):
+            with file.open(encoding="utf-8") as lines:
+                for line in lines:
+                    concerned = _patients_of_line(line, file.stem)
+                    if (concerned and concerned <= ids) or (shared and not concerned):
+                        yield json.loads(line)
+
+
+def _patients_of_line(line: str, kind: str) -> frozenset[str]:
+    """`patients_of` a line of NDJSON, which is not parsed unless it is a patient itself."""
+    referred = frozenset(_PATIENT.findall(line))
+    return referred | {str(json.loads(line)["id"])} if kind == "Patient" else referred
 
 
 def patients_of(resource: Mapping[str, Any]) -> frozenset[str]:
@@ -90,11 +93,11 @@ def generate_population(patients: int, seed: int, cache: Path) -> Population:
 def _run_generator(patients: int, seed: int, work: Path) -> None:
     command = [
         sys.executable,
-        *("-m", "clinosim.simulator.cli", "simulate", "--country", "US", "--format", "fhir-r4"),
+        *("-m", "local.sample.generator", "simulate", "--country", "US", "--format", "fhir-r4"),
         *("--end", _END, "--seed", str(seed)),
         *("--population", str(max(10, round(patients * _CATCHMENT_PER_PATIENT))), "--output", str(work)),
     ]
-    environment = {**os.environ, "CLINOSIM_LOG_LEVEL": "WARNING"}
+    environment = {**os.environ, "CLINOSIM_LOG_LEVEL": "WARNING", "PYTHONPATH": str(_REPOSITORY)}
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0 or not (work / "fhir_r4" / "Patient.ndjson").is_file():
         tail = "\n".join((done.stderr or done.stdout).splitlines()[-5:])

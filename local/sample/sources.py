@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -43,10 +44,14 @@ def write_resources(
     """Write resources in transactions; ``note`` hears how many are done."""
     written = 0
     waiting = map(_without_server_fields, resources)
-    while bundle := list(islice(waiting, MAX_ENTRIES)):
-        written += fhir.put_all(bundle)
-        note(written)
-    return written
+    with ThreadPoolExecutor(1) as sender:
+        # One bundle is on its way while the next is made.
+        sent: Future[int] | None = None
+        while bundle := list(islice(waiting, MAX_ENTRIES)):
+            written += sent.result() if sent else 0
+            note(written)
+            sent = sender.submit(fhir.put_all, bundle)
+        return written + (sent.result() if sent else 0)
 
 
 def _without_server_fields(resource: Resource) -> Resource:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from local.emulator.patches import (
     cloudformation_glue,
+    distributed_map_width,
     dynamodb_stream_state,
     glue_crawler,
     glue_job_run,
@@ -18,6 +19,7 @@ from local.emulator.patches import (
 
 ALL = (
     cloudformation_glue,
+    distributed_map_width,
     dynamodb_stream_state,
     glue_crawler,
     glue_job_run,

@@ -31,6 +31,13 @@ _ENGINE: Mapping[str, str] = {
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    # The landing zone is many small files: packed into few tasks, listed by the driver and not by a Spark job
+    # with a task per file, and without asking where each one lies, for which Hadoop runs `ls` per file.
+    "spark.sql.files.openCostInBytes": "65536",
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
+    "spark.sql.sources.ignoreDataLocality": "true",
+    # Several tables are made at a time: none waits for all the tasks of another.
+    "spark.scheduler.mode": "FAIR",
     # C2's compile threads fight the tasks for two cores; jobs here end before they pay off.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC",
     "spark.sql.session.timeZone": "UTC",
@@ -38,7 +45,8 @@ _ENGINE: Mapping[str, str] = {
     "spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog",
     "spark.sql.catalog.lake.type": "hadoop",
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
-    "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.LocalFileSystem",
+    # Without checksum files: Hadoop runs `chmod` for each file it makes, three times for one with a checksum.
+    "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     "spark.hadoop.fs.file.impl.disable.cache": "false",
 }
 

@@ -54,6 +54,7 @@ def _first_round(stack: Stack, terminal: Terminal, patients: int, seed: int) -> 
         population: Future[Population] = background.submit(load_population, stack, patients, seed)
         start_stack(stack, terminal)
         deploy_stack(stack, terminal)
+        stack.emulator.warm_up()
         with terminal.step("Generate a population") as step:
             made = population.result()
             step.result = f"{len(made.patient_ids)} patients, {patients} of them now, the others later"

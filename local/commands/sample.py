@@ -65,6 +65,7 @@ def seed_sources(
     if stack.state.sample_file.is_file():
         raise LocalError("Sample data is seeded already.", "Start anew with: watershed down --purge")
     ids = frozenset(population.patient_ids[:patients])
+    stack.emulator.warm_up()  # an export follows, and its jobs
     with ThreadPoolExecutor(1) as background:
         # Two services that know nothing of each other: both are filled at once.
         items = chain(items_of_patients(population, ids, seed), unlinked_items(seed))

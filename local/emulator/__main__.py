@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ def main(argv: Sequence[str]) -> None:
     from local.emulator.patches import apply_all
 
     apply_all()
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: context.warm_up())
     if options.keep_state:
         mark_unsaved(root)
     try:

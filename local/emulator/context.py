@@ -46,6 +46,11 @@ def glue_host() -> GlueHost:
         return launch.host
 
 
+def warm_up() -> None:
+    """Make the host ready for its first job, on a thread: this is called where a signal is handled."""
+    threading.Thread(target=lambda: glue_host().warm_up(), name="glue-warm-up", daemon=True).start()
+
+
 def close() -> None:
     """Stop what the host runs; called once, when the emulator ends."""
     if _launch is not None and _launch.host is not None:

@@ -79,5 +79,8 @@ class GlueHost(Protocol):
     def stop_workflow_run(self, run_id: str) -> bool:
         """Whether such a run was going; its end comes as STOPPED."""
 
+    def warm_up(self) -> None:
+        """Make ready for the first job, which is soon to come."""
+
     def close(self) -> None:
         """Stop what runs, and every child process."""

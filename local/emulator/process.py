@@ -158,6 +158,12 @@ class Emulator:
         (self.root / "port").write_text(str(port))
         self._await_health(timeout)
 
+    def warm_up(self) -> None:
+        """Have Spark start now, while there is other work, for jobs that are soon to run. Returns at once."""
+        pid = self.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGUSR1)
+
     def _arguments(self, port: int) -> list[str]:
         given = self.options
         return [

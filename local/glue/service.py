@@ -94,7 +94,7 @@ class GlueHost:
         with self._lock:
             self._workflow_runs[run_id] = run
         # Spark takes longer to start than the crawlers to crawl.
-        self._jobs.warm(run.workflow)
+        self._jobs.warm()
         threading.Thread(target=self._walk, args=(run,), name="glue-workflow", daemon=True).start()
 
     def stop_workflow_run(self, run_id: str) -> bool:
@@ -104,6 +104,10 @@ class GlueHost:
         if run is not None:
             run.stop_asked.set()
         return run is not None
+
+    def warm_up(self) -> None:
+        """Have Spark up before the first job is asked for."""
+        self._jobs.warm()
 
     def worker_pid(self) -> int | None:
         """The process id of the Spark worker, where one is up."""

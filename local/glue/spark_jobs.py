@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from local.emulator.environment import ACCOUNT
 from local.glue.aws import glue_client, s3_client
 from local.glue.errors import GlueHostError, JobDefinitionError, WorkerLost
 from local.glue.job import LocalJob, local_job
@@ -45,11 +46,8 @@ class _Run:
     stopped: bool = False
 
 
-@dataclass(frozen=True)
 class _Warm:
-    """A wish that the worker be up by the time the workflow comes to its jobs."""
-
-    workflow: str
+    """A wish that the worker be up by the time a job comes."""
 
 
 @dataclass
@@ -75,6 +73,7 @@ class SparkJobs:
     def __init__(self, endpoint_url: str, state_dir: Path, idle_seconds: float, code: Path) -> None:
         self._logs = state_dir.absolute() / "logs"
         self._mirror = state_dir.absolute() / "mirror"
+        self._objects = state_dir.absolute() / "emulator" / "s3" / ACCOUNT
         self._endpoint_url = endpoint_url
         self._idle_seconds = idle_seconds
         self._code = code
@@ -112,9 +111,9 @@ class SparkJobs:
                     return True
             return False
 
-    def warm(self, workflow: str) -> None:
-        """Have the worker up by the time a workflow comes to its jobs."""
-        self._waiting.put(_Warm(workflow))
+    def warm(self) -> None:
+        """Have the worker up by the time a job comes."""
+        self._waiting.put(_Warm())
 
     def worker_pid(self) -> int | None:
         """The process id of the Spark worker, where one is up."""
@@ -145,7 +144,7 @@ class SparkJobs:
                 self._replace_process(None)
                 return
             if isinstance(run, _Warm):
-                self._warm_up(run.workflow)
+                self._warm_up()
                 continue
             with self._lock:
                 self._working.run = run
@@ -192,7 +191,9 @@ class SparkJobs:
         def pushes(bucket: str) -> Callable[[str], bool]:
             return lambda key: job.pushes(bucket, key)
 
-        return [Mirror(s3, self._mirror, bucket, pushes(bucket)) for bucket in job.buckets]
+        return [
+            Mirror(s3, self._mirror, bucket, pushes(bucket), self._objects / bucket) for bucket in job.buckets
+        ]
 
     def _publish(self, job: LocalJob, mirrors: Sequence[Mirror], glue: GlueClient) -> None:
         for mirror in mirrors:
@@ -246,21 +247,15 @@ class SparkJobs:
                     found.update(local_job(each, "", each.get("DefaultArguments", {}), self._code).buckets)
         return found
 
-    def _warm_up(self, workflow: str) -> None:
-        """Start the worker for the jobs of a workflow; what is wrong with them is for their runs to say."""
+    def _warm_up(self) -> None:
+        """Start the worker, for whichever job; what is wrong with a job is for its runs to say."""
         glue = glue_client(self._endpoint_url)
         try:
-            names = [
-                action["JobName"]
-                for page in glue.get_paginator("get_triggers").paginate()
-                for trigger in page["Triggers"]
-                if trigger.get("WorkflowName") == workflow
-                for action in trigger.get("Actions", [])
-                if action.get("JobName")
-            ]
-            if names:
-                job: Mapping[str, Any] = glue.get_job(JobName=names[0])["Job"]
-                self._process(local_job(job, "", job.get("DefaultArguments", {}), self._code))
+            for page in glue.get_paginator("get_jobs").paginate():
+                for job in page["Jobs"]:
+                    with contextlib.suppress(JobDefinitionError):
+                        self._process(local_job(job, "", job.get("DefaultArguments", {}), self._code))
+                        return
         except Exception as problem:
             _log.info("no worker was started ahead: %s", problem)
 

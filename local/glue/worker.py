@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from local.glue.rehearsal import rehearse
 from local.spark import start_spark
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ _MAX_MESSAGE = 500
 def main() -> None:
     answers = _claim_stdout()
     _log_as_json()
-    requests = _read_requests()
-    settings: dict[str, str] = next(requests)["settings"]
+    waiting = _read_requests()
+    settings: dict[str, str] = waiting.get()["settings"]
     spark = start_spark(settings)
     jvm = spark._jvm.java.lang.ProcessHandle.current().pid()  # type: ignore[union-attr]
     _answer(answers, {"ready": True, "jvm_pid": int(jvm)})
-    for request in requests:
+    rehearse(spark, Path(settings["spark.local.dir"]), lambda: not waiting.empty())
+    while True:
+        request = waiting.get()
         for key, value in request["conf"].items():
             # What this machine needs otherwise, such as fewer partitions, stays.
             if key not in settings and spark.conf.isModifiable(key):
@@ -54,7 +57,7 @@ def _claim_stdout() -> IO[str]:
     return answers
 
 
-def _read_requests() -> Iterator[dict[str, Any]]:
+def _read_requests() -> queue.SimpleQueue[dict[str, Any]]:
     """Requests as they come. A thread reads, so that the end of the input ends a worker at work too."""
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
@@ -65,8 +68,7 @@ def _read_requests() -> Iterator[dict[str, Any]]:
         os._exit(0)
 
     threading.Thread(target=read, name="requests", daemon=True).start()
-    while True:
-        yield waiting.get()
+    return waiting
 
 
 def _answer(answers: IO[str], answer: Mapping[str, object]) -> None:

@@ -57,6 +57,24 @@ def test_pull_moves_only_what_changed(s3: S3Client, tmp_path: Path) -> None:
     assert not (tmp_path / BUCKET / "a=%2F").exists()
 
 
+def test_the_store_is_used_for_what_it_proves_to_hold(s3: S3Client, tmp_path: Path) -> None:
+    for key in ("same", "stale", "elsewhere", "folder/below"):
+        put(s3, key, f"content of {key}")
+    store = tmp_path / "store"
+    (store / "folder" / "below").mkdir(parents=True)
+    (store / "same").write_text("content of same")
+    (store / "stale").write_text("what it was before")
+    fetched: list[str] = []
+    s3.meta.events.register(
+        "before-parameter-build.s3.GetObject", lambda params, **_: fetched.append(params["Key"])
+    )
+    mirror = Mirror(s3, tmp_path, BUCKET, lambda _key: False, store)
+    assert mirror.pull().files == 4
+    assert sorted(fetched) == ["elsewhere", "folder/below", "stale"]
+    assert files(tmp_path) == {key: f"content of {key}" for key in ("same", *fetched)}
+    assert mirror.pull().files == 0
+
+
 def test_a_pulled_file_loses_the_checksum_of_the_one_before(s3: S3Client, tmp_path: Path) -> None:
     mirror = mirror_of(s3, tmp_path, prefix="none")
     put(s3, "t/version-hint.text", "1")

@@ -23,6 +23,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     _SERVICE_ERROR_NAMES,
     StateTaskServiceAwsSdk,
 )
+from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint
 
 from lambdas.land_export import handler as land_export
 from lambdas.land_export.copier import DamagedCopyError
@@ -256,6 +257,7 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
     monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
     _name_members_as_aws(monkeypatch)
+    _take_early_heartbeats(monkeypatch)
     world.deploy()
     yield world
     served.stop()
@@ -297,3 +299,15 @@ def _land_function() -> str:
         Code={"ZipFile": archive.getvalue()},
     )
     return str(made["FunctionArn"])
+
+
+def _take_early_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto sends a task's message before it listens for the task's heartbeat, and calls a token whose
+    heartbeat comes in between unknown. In AWS a token is known before anyone can have it.
+    """
+    heartbeat = CallbackEndpoint.notify_heartbeat
+
+    def taken(endpoint: CallbackEndpoint) -> bool:
+        return heartbeat(endpoint) or endpoint.consumer_error is None
+
+    monkeypatch.setattr(CallbackEndpoint, "notify_heartbeat", taken)

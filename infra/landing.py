@@ -19,6 +19,11 @@ BATCHING_WINDOW_SECONDS = 5
 """How long a batch is collected. Each batch is an object or a few: a longer window makes fewer, larger
 objects and costs as much latency."""
 
+PARALLELIZATION_FACTOR = 1
+"""Batches of one shard at a time. Up to ten would keep the order within an item too, since Lambda deals items
+out by key, but cut the same changes into more and smaller objects. Raise it when the iterator's age grows
+although batches are full."""
+
 RETRY_ATTEMPTS = 10
 """With Lambda's growing pauses this rides out minutes of S3 or KMS trouble before a batch is parked."""
 
@@ -95,11 +100,16 @@ class LandItems(Construct):
             f"{table.node.id}Stream",
             function_name=landed.function.function_name,
             event_source_arn=table.table_stream_arn,
+            # No filter: what a mapping filters out is gone without a trace.
             # From the oldest: nothing written between the table's making and the mapping's is passed over.
             starting_position="TRIM_HORIZON",
             batch_size=BATCH_SIZE,
             maximum_batching_window_in_seconds=BATCHING_WINDOW_SECONDS,
+            parallelization_factor=PARALLELIZATION_FACTOR,
+            # The function names the first record that it could not write: what is before it is done with.
             function_response_types=["ReportBatchItemFailures"],
+            # A function that dies names nothing: halving finds the record that it dies of, and uses up no
+            # attempt.
             bisect_batch_on_function_error=True,
             maximum_retry_attempts=RETRY_ATTEMPTS,
             maximum_record_age_in_seconds=RECORD_AGE_SECONDS,

@@ -111,7 +111,7 @@ def use_key(key_arn: str, *, write: bool) -> Permission:
     return allow("UseKey", actions, [key_arn])
 
 
-def consume(queue_arn: str) -> Permission:
+def consume(queue_arn: str, *, sid: str = "ConsumeQueue") -> Permission:
     """What an event source mapping on a queue asks of the function's role."""
     actions = [
         "sqs:ReceiveMessage",
@@ -119,7 +119,7 @@ def consume(queue_arn: str) -> Permission:
         "sqs:GetQueueAttributes",
         "sqs:ChangeMessageVisibility",
     ]
-    return allow("ConsumeQueue", actions, [queue_arn])
+    return allow(sid, actions, [queue_arn])
 
 
 def write_logs(log_group_arn: str) -> Permission:

@@ -14,6 +14,20 @@ MAX_RECEIVES = 5
 """A message that five invocations could not deal with is looked at by a person."""
 
 
+def dead_letter_queue(scope: Construct, id_: str, name: str, key: kms.IKey) -> sqs.Queue:
+    """A queue for what nothing could deal with, kept for 14 days, encrypted with our key, TLS only."""
+    return sqs.Queue(
+        scope,
+        id_,
+        queue_name=name,
+        encryption=sqs.QueueEncryption.KMS,
+        encryption_master_key=key,
+        enforce_ssl=True,
+        retention_period=Duration.days(14),
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+
+
 class WorkQueue(Construct):
     """A queue encrypted with our key, TLS only; what fails repeatedly goes to `<name>-dlq` for 14 days."""
 
@@ -28,16 +42,7 @@ class WorkQueue(Construct):
     ) -> None:
         super().__init__(scope, id_)
         name = settings.name(suffix)
-        self.dead_letters = sqs.Queue(
-            self,
-            "DeadLetters",
-            queue_name=f"{name}-dlq",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=key,
-            enforce_ssl=True,
-            retention_period=Duration.days(14),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        self.dead_letters = dead_letter_queue(self, "DeadLetters", f"{name}-dlq", key)
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -53,13 +58,17 @@ class WorkQueue(Construct):
         )
         self.arn = settings.arn("sqs", name)
 
-    def consumed_by(self, function: lambda_.Function) -> None:
-        """One message an invocation: each is a step of one export, and fails or succeeds by itself."""
+    def consumed_by(
+        self, function: lambda_.Function, *, batch_size: int = 1, window_seconds: int | None = None
+    ) -> None:
+        """Messages are delivered to the function, which reports those that it could not deal with. One an
+        invocation where each is a step of its own; more, collected for a while, where they are alike."""
         lambda_.CfnEventSourceMapping(
             self,
             "Mapping",
             function_name=function.function_name,
             event_source_arn=self.queue.queue_arn,
-            batch_size=1,
+            batch_size=batch_size,
+            maximum_batching_window_in_seconds=window_seconds,
             function_response_types=["ReportBatchItemFailures"],
         )

@@ -40,6 +40,9 @@ class Settings:
     landing_transition_days : after which landed objects move to infrequent access
     glue_workers : workers of each Glue job, 2 or more
     athena_cutoff_bytes : a query that scans more is stopped; at least 10,000,000
+    firehose_tables : names of the item tables whose changes Firehose delivers; the direct sink delivers
+        those of all others
+    fan_out : whether changes are also told on the event bus
     """
 
     account: str
@@ -56,8 +59,12 @@ class Settings:
     landing_transition_days: int = 30
     glue_workers: int = 2
     athena_cutoff_bytes: int = 100_000_000_000
+    firehose_tables: tuple[str, ...] = ()
+    fan_out: bool = True
 
     def __post_init__(self) -> None:
+        # JSON has no tuples.
+        object.__setattr__(self, "firehose_tables", tuple(self.firehose_tables))
         checks: dict[str, tuple[bool, str]] = {
             "account": (bool(re.fullmatch(r"\d{12}", self.account)), "must be twelve digits"),
             "region": (
@@ -92,6 +99,10 @@ class Settings:
             ),
             "glue_workers": (self.glue_workers >= 2, "must be at least 2: a driver and an executor"),
             "athena_cutoff_bytes": (self.athena_cutoff_bytes >= 10_000_000, "must be at least 10000000"),
+            "firehose_tables": (
+                all(re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", each) for each in self.firehose_tables),
+                "must be names of tables, separated by commas",
+            ),
         }
         for name, (holds, problem) in checks.items():
             if not holds:
@@ -100,12 +111,13 @@ class Settings:
     @classmethod
     def local(cls, healthlake_endpoint: str, datastore_id: str, **changes: Any) -> Self:
         """Settings of the emulator: no schedule (`watershed export` starts one), short waits, nothing
-        retained."""
+        retained, and nobody to tell of changes."""
         local: dict[str, Any] = {
             "export_schedule_enabled": False,
             "poll_delay_seconds": 1,
             "retain_data": False,
             "log_retention_days": 7,
+            "fan_out": False,
             **changes,
         }
         return cls(LOCAL_ACCOUNT, LOCAL_REGION, healthlake_endpoint, datastore_id, **local)
@@ -154,6 +166,8 @@ class Settings:
 
 
 def _parsed(name: str, kind: str, text: str) -> Any:
+    if kind.startswith("tuple"):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
     if kind == "bool":
         if text.lower() not in ("true", "false"):
             raise SettingsError(name, f"{text!r} must be true or false")

@@ -11,11 +11,13 @@ from crawlers import load_crawlers
 from infra.analytics import Analytics
 from infra.catalog import Catalog, Crawlers
 from infra.export import Export
+from infra.fan_out import FanOut
+from infra.firehose import DeliverByFirehose
 from infra.functions import Surroundings
 from infra.item_tables import ItemTables
 from infra.jobs import Jobs, SecurityConfiguration, Workflow
 from infra.landing import LandItems
-from infra.settings import Settings
+from infra.settings import Settings, SettingsError
 from infra.storage import Encryption, Storage
 from schemas.item_type import load_item_types
 
@@ -55,8 +57,11 @@ class WatershedStack(Stack):
         key = Encryption(self, "Encryption", settings).key
         given = Surroundings(settings, key, build)
         storage = Storage(self, "Storage", settings, key)
-        items = ItemTables(self, "Items", settings, key, load_item_types().values())
-        LandItems(self, "LandItems", given, items.tables, storage.landing, storage.failures)
+        item_types = load_item_types().values()
+        items = ItemTables(self, "Items", settings, key, item_types)
+        _deliver_items(self, given, items, storage)
+        if settings.fan_out:
+            FanOut(self, "FanOut", given, items.tables, item_types)
 
         declared = load_crawlers()
         catalog = Catalog(self, "Catalog", given, storage, declared)
@@ -95,3 +100,21 @@ class WatershedStack(Stack):
         }
         for name, value in outputs.items():
             CfnOutput(self, f"Out{name}", value=value).override_logical_id(name)
+
+
+def _deliver_items(scope: Construct, given: Surroundings, items: ItemTables, storage: Storage) -> None:
+    """Each table's changes by one delivery and never by both: a stream serves two readers, and the fan-out is
+    the other."""
+    chosen = given.settings.firehose_tables
+    for name in chosen:
+        if name not in items.tables:
+            known = ", ".join(items.tables)
+            raise SettingsError(
+                "firehose_tables", f"{name!r} is no table of the item types; they are {known}"
+            )
+    direct = {name: table for name, table in items.tables.items() if name not in chosen}
+    if direct:
+        LandItems(scope, "LandItems", given, direct, storage.landing, storage.failures)
+    if chosen:
+        by_firehose = {name: table for name, table in items.tables.items() if name in chosen}
+        DeliverByFirehose(scope, "DeliverByFirehose", given, by_firehose, storage.landing)

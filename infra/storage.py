@@ -38,7 +38,7 @@ class Encryption(Construct):
                 iam.PolicyStatement(
                     sid=f"Use{service.split('.', maxsplit=1)[0].capitalize()}",
                     principals=[iam.ServicePrincipal(service)],
-                    actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                    actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"],
                     resources=["*"],
                     conditions=own_account,
                 )

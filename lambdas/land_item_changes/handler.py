@@ -12,19 +12,15 @@ LOG_LEVEL : INFO where unset
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
-from lambdas.land_item_changes.sink import MAX_WRITERS, first_to_redeliver, plan_batch, write_objects
-from lambdas.shared.item_change import ItemTypeIndex, Landed
+from lambdas.land_item_changes.sink import first_to_redeliver, plan_batch, write_objects
+from lambdas.shared.item_change import Landed
 from lambdas.shared.landing_object import LandingObject, write_once
 from lambdas.shared.logger import make_logger
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from lambdas.shared.surroundings import error_type, item_type_index, landed_by, landing_client, setting
 
 _logger = make_logger(
     "land_item_changes",
@@ -50,10 +46,6 @@ class NotAStreamEventError(ValueError):
     """Raised when the function is called with something other than a batch of stream records."""
 
 
-class MissingSettingError(RuntimeError):
-    """Raised when an environment variable that the function needs is not set."""
-
-
 def handler(event: Mapping[str, Any], context: object) -> BatchResponse:
     """Land one batch; the response names the first record to deliver again, or none.
 
@@ -63,11 +55,13 @@ def handler(event: Mapping[str, Any], context: object) -> BatchResponse:
     BatchNotLandedError : a write failed before any record that could be named
     """
     records = _records(event)
-    bucket = _setting("LANDING_BUCKET")
-    plan = plan_batch(records, _item_types(), Landed(datetime.now(UTC), _landed_by(context)))
+    bucket = setting("LANDING_BUCKET")
+    plan = plan_batch(
+        records, item_type_index(), Landed(datetime.now(UTC), landed_by(context, "land_item_changes"))
+    )
 
     def write(landing_object: LandingObject) -> None:
-        write_once(_s3(), bucket, landing_object)
+        write_once(landing_client(), bucket, landing_object)
 
     if plan.quarantined:
         _logger.warning(
@@ -80,7 +74,7 @@ def handler(event: Mapping[str, Any], context: object) -> BatchResponse:
     first = first_to_redeliver(records, failure.position)
     _logger.error(
         "write failed",
-        error_type=_error_type(failure.error),
+        error_type=error_type(failure.error),
         redeliver_from=first,
         redeliver_count=len(records) - failure.position,
     )
@@ -92,41 +86,3 @@ def _records(event: Mapping[str, Any]) -> Sequence[Any]:
     if not isinstance(records, list):
         raise NotAStreamEventError("no list 'Records': call this by an event source mapping of a stream")
     return records
-
-
-def _setting(name: str) -> str:
-    value = os.environ.get(name, "")
-    if not value:
-        raise MissingSettingError(f"environment variable {name} is not set")
-    return value
-
-
-def _landed_by(context: object) -> str:
-    name = getattr(context, "function_name", None) or "land_item_changes"
-    return f"{name}:{getattr(context, 'function_version', None) or 'local'}"
-
-
-def _error_type(error: Exception) -> str:
-    """``ClientError SlowDown``: the code tells an operator what to do, the message may name a partition."""
-    response = getattr(error, "response", None)
-    code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
-    return f"{type(error).__name__} {code}".strip()
-
-
-@lru_cache(maxsize=1)
-def _item_types() -> ItemTypeIndex:
-    from schemas.item_type import load_item_types
-
-    return ItemTypeIndex(load_item_types().values())
-
-
-@lru_cache(maxsize=1)
-def _s3() -> S3Client:
-    import boto3
-    from botocore.config import Config
-
-    # Within the function's timeout a few quick attempts; beyond them the mapping redelivers anyway.
-    retries: Any = {"mode": "standard", "total_max_attempts": 4}
-    config = Config(connect_timeout=2, read_timeout=10, retries=retries, max_pool_connections=MAX_WRITERS)
-    client: S3Client = boto3.client("s3", config=config)
-    return client

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
-from lambdas.shared.hive import partition_path
-from lambdas.shared.item_change import ItemChangeError, ItemTypeIndex, Landed, item_change
-from lambdas.shared.landing_object import Entry, LandingObject, landing_objects
-
-MAX_WRITERS = 8
-"""Writes at once: a put takes some 30 ms, nearly all of it waiting."""
+from lambdas.shared.item_change import ItemTypeIndex, Landed
+from lambdas.shared.landing_entries import batch_entries, sequence_number
+from lambdas.shared.landing_object import LandingObject, landing_objects
+from lambdas.shared.surroundings import MAX_WRITERS
 
 
 class BatchNotLandedError(RuntimeError):
@@ -39,58 +34,8 @@ class Failure:
 
 def plan_batch(records: Sequence[Any], item_types: ItemTypeIndex, landed: Landed) -> Plan:
     """Group a batch into one object per partition; records that cannot be read go to the quarantine's."""
-    entries: list[Entry] = []
-    quarantined: dict[str, int] = {}
-    for position, record in enumerate(records):
-        try:
-            entries.extend(_entries(record, position, item_types, landed))
-        except ItemChangeError as error:
-            entries.append(_quarantine_entry(record, position, error, landed))
-            quarantined[error.reason] = quarantined.get(error.reason, 0) + 1
+    entries, quarantined = batch_entries(records, item_types, landed)
     return Plan(landing_objects(entries), quarantined)
-
-
-def _entries(record: Any, position: int, item_types: ItemTypeIndex, landed: Landed) -> Iterator[Entry]:
-    try:
-        change = item_change(record, item_types, landed)
-    except ItemChangeError:
-        raise
-    except Exception as error:
-        # Whatever one record does to us, the rest of the shard must not wait for it. The type alone:
-        # the message may quote the item.
-        raise ItemChangeError("conversion_failed", type(error).__name__) from error
-    for each in change.envelopes:
-        yield Entry(each.partition, each.line, position, change.event_id, change.sequence_number)
-
-
-def _quarantine_entry(record: Any, position: int, error: ItemChangeError, landed: Landed) -> Entry:
-    # Sorted and escaped to ASCII: the same record always gives the same bytes, whatever it holds.
-    raw = json.dumps(record, sort_keys=True)
-    line = (
-        f'{{"reason":"{error.reason}","detail":{json.dumps(error.detail)},{landed.members},"record":{raw}}}\n'
-    )
-    folder = partition_path(
-        (("source", "items"), ("reason", error.reason), ("date", _day(record, landed.at).isoformat()[:10]))
-    )
-    identity = sha256(raw.encode()).hexdigest()
-    return Entry(f"quarantine/{folder}", line.encode(), position, identity, sequence_number(record))
-
-
-def sequence_number(record: Any) -> str:
-    """The record's sequence number, empty where it has none that the report could name."""
-    try:
-        found = record["dynamodb"]["SequenceNumber"]
-    except (KeyError, TypeError):
-        return ""
-    return found if isinstance(found, str) and found.isascii() and found.isdigit() else ""
-
-
-def _day(record: Any, otherwise: datetime) -> datetime:
-    """The day of the change, so that a redelivery after midnight finds its object; else that of the batch."""
-    try:
-        return datetime.fromtimestamp(record["dynamodb"]["ApproximateCreationDateTime"], tz=UTC)
-    except (KeyError, TypeError, ValueError, OverflowError, OSError):
-        return otherwise.astimezone(UTC)
 
 
 def write_objects(

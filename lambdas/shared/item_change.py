@@ -58,16 +58,23 @@ class Landed:
 class Envelope:
     """One NDJSON line (with its newline) and the partition path that it lands under, from ``items/`` on."""
 
+    item_type: str
     partition: str
     line: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """One change and its lines: one, or two where the change turned the item into another type."""
+    """One change and its lines: one, or two where the change turned the item into another type.
+
+    The line of the type that the item has now comes first.
+    """
 
     event_id: str
+    event_name: str
+    table_name: str
     sequence_number: str
+    expired: bool
     envelopes: tuple[Envelope, ...]
 
 
@@ -114,6 +121,7 @@ def item_change(record: Mapping[str, Any], item_types: ItemTypeIndex, landed: La
     for image in images:
         if not isinstance(image, dict):
             raise ItemChangeError("not_dynamodb_json", "an image must be a map of attributes")
+    expired = _expired(event_name, record.get("userIdentity"))
     before = (
         f'{{"event_id":{encode_basestring(event_id)},"event_name":"{event_name}",'
         f'"sequence_number":"{sequence_number}","changed_at":{changed_at},'
@@ -122,7 +130,7 @@ def item_change(record: Mapping[str, Any], item_types: ItemTypeIndex, landed: La
     after = (
         f',"keys":{_image("Keys", keys)},"new_image":{_image("NewImage", change.get("NewImage"))},'
         f'"old_image":{_image("OldImage", change.get("OldImage"))},'
-        f'"expired":{"true" if _expired(event_name, record.get("userIdentity")) else "false"},'
+        f'"expired":{"true" if expired else "false"},'
         f"{landed.members}}}\n"
     )
     envelopes = []
@@ -133,8 +141,8 @@ def item_change(record: Mapping[str, Any], item_types: ItemTypeIndex, landed: La
             line = f'{before}"{name}"{after}'.encode()
         except UnicodeEncodeError:
             raise ItemChangeError("not_unicode", "holds half of a surrogate pair") from None
-        envelopes.append(Envelope(f"{_type_path(table_name, name)}{own}{hour}", line))
-    return ItemChange(event_id, sequence_number, tuple(envelopes))
+        envelopes.append(Envelope(name, f"{_type_path(table_name, name)}{own}{hour}", line))
+    return ItemChange(event_id, event_name, table_name, sequence_number, expired, tuple(envelopes))
 
 
 def _claims(

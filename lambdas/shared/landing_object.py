@@ -37,11 +37,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LandingObject:
-    """Key, lines, and the place in the batch of the first record in it."""
+    """Key, lines, and the place in the batch of the record that each line is of."""
 
     key: str
     lines: tuple[bytes, ...]
-    position: int
+    positions: tuple[int, ...]
+
+    @property
+    def position(self) -> int:
+        """The place of the first record in it."""
+        return self.positions[0]
 
     def body(self) -> bytes:
         """The gzipped NDJSON; the same lines give the same bytes, as the header carries no time."""
@@ -60,7 +65,7 @@ def landing_objects(entries: Iterable[Entry]) -> list[LandingObject]:
         LandingObject(
             key=folder + object_name(group),
             lines=tuple(entry.line for entry in group),
-            position=group[0].position,
+            positions=tuple(entry.position for entry in group),
         )
         for folder, group in folders.items()
     ]

@@ -9,24 +9,28 @@ from local.emulator.patches import (
     cloudformation_glue,
     distributed_map_width,
     dynamodb_stream_state,
+    firehose_delivery,
     glue_crawler,
     glue_job_run,
     glue_unfinished_runs,
     glue_workflow_run,
     iam_loopback_transport,
     lambda_error_type,
+    pipe_delivery,
 )
 
 ALL = (
     cloudformation_glue,
     distributed_map_width,
     dynamodb_stream_state,
+    firehose_delivery,
     glue_crawler,
     glue_job_run,
     glue_unfinished_runs,
     glue_workflow_run,
     iam_loopback_transport,
     lambda_error_type,
+    pipe_delivery,
 )
 
 

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from lambdas.land_item_changes import handler as module
-from lambdas.land_item_changes.handler import MissingSettingError, NotAStreamEventError, handler
+from lambdas.land_item_changes.handler import NotAStreamEventError, handler
+from lambdas.shared.surroundings import MissingSettingError
+from tests.aws.items.landing import BUCKET, objects
 from tests.unit.items.records import patient, reading, record, registry_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-BUCKET = "watershed-landing-000000000000-us-east-1"
 CONTEXT = SimpleNamespace(function_name="watershed-land-item-changes", function_version="3")
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("LANDING_BUCKET", BUCKET)
-    module._s3.cache_clear()
-    with mock_aws():
-        client: S3Client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
-    module._s3.cache_clear()
-
-
-def objects(s3: S3Client) -> dict[str, list[dict[str, Any]]]:
-    listed = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-    found = {}
-    for each in listed:
-        body = s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read()
-        found[each["Key"]] = [json.loads(line) for line in gzip.decompress(body).splitlines()]
-    return found
 
 
 def test_a_batch_lands_in_its_partitions(s3: S3Client) -> None:

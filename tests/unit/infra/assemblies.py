@@ -17,6 +17,8 @@ ON_AWS = Settings(
     region="eu-west-1",
     healthlake_endpoint="https://healthlake.eu-west-1.amazonaws.com",
     healthlake_datastore_id="0123456789abcdef0123456789abcdef",
+    # One table by each delivery, so that every construct is in the template that is checked.
+    firehose_tables=("watershed-site-activity",),
 )
 
 

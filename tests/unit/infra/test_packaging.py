@@ -57,7 +57,16 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_is_a_function_for_each_folder() -> None:
-    assert FUNCTIONS == ["land_export", "land_item_changes", "poll_export", "start_export"]
+    assert FUNCTIONS == [
+        "land_export",
+        "land_item_changes",
+        "land_parked_changes",
+        "partition_item_changes",
+        "poll_export",
+        "record_patient_activity",
+        "shape_item_change",
+        "start_export",
+    ]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -46,6 +46,14 @@ def test_every_function_machine_and_job_has_a_role_of_its_own(resources: Resourc
         "watershed-healthlake-export",
         "watershed-jobs",
         "watershed-crawl",
+        "watershed-partition-item-changes",
+        "watershed-land-parked-changes",
+        "watershed-shape-item-change",
+        "watershed-record-patient-activity",
+        "watershed-item-changes",
+        "watershed-land-site-activity",
+        "watershed-tell-registry",
+        "watershed-tell-site-activity",
     }
 
 
@@ -81,11 +89,20 @@ def test_resources_are_named_wherever_the_action_knows_any(
             assert limited != everything, f"{role}: {action} on {statement['Resource']}"
 
 
+# Services that act for whoever asks them: a role must say for which account.
+_CONFUSABLE = (
+    "healthlake.amazonaws.com",
+    "states.amazonaws.com",
+    "pipes.amazonaws.com",
+    "firehose.amazonaws.com",
+)
+
+
 def test_services_assume_roles_only_for_this_account(resources: Resources) -> None:
     for role in resources("AWS::IAM::Role").values():
         (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         service = statement["Principal"]["Service"]
-        if service in ("healthlake.amazonaws.com", "states.amazonaws.com"):
+        if service in _CONFUSABLE:
             assert statement["Condition"]["StringEquals"]["aws:SourceAccount"], service
 
 

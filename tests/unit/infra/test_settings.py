@@ -23,6 +23,7 @@ from tests.unit.infra.assemblies import ON_AWS
         ("landing_transition_days", 29),
         ("glue_workers", 1),
         ("athena_cutoff_bytes", 9_999_999),
+        ("firehose_tables", ("two words",)),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(name: str, value: object) -> None:
@@ -69,3 +70,14 @@ def test_names_follow_the_prefix() -> None:
     assert settings.arn("sqs", settings.name("export-start")) == (
         "arn:aws:sqs:eu-west-1:123456789012:north-lake-export-start"
     )
+
+
+def test_tables_are_listed_with_commas() -> None:
+    environment = {
+        "WATERSHED_ACCOUNT": "123456789012",
+        "WATERSHED_REGION": "eu-west-2",
+        "WATERSHED_HEALTHLAKE_DATASTORE_ID": "abc",
+    }
+    tables = {"WATERSHED_FIREHOSE_TABLES": "readings, orders"}
+    assert Settings.from_environment(environment | tables).firehose_tables == ("readings", "orders")
+    assert Settings.from_environment(environment).firehose_tables == ()

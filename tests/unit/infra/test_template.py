@@ -41,7 +41,7 @@ def test_buckets_are_encrypted_private_versioned_and_logged(resources: Resources
 def test_buckets_queues_and_topics_refuse_requests_without_tls(resources: Resources) -> None:
     for protected, policy, count in (
         ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", 7),
-        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", 4),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", 14),
         ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", 1),
     ):
         assert len(resources(protected)) == len(resources(policy)) == count
@@ -69,14 +69,15 @@ def test_the_key_rotates_and_services_may_use_it_only_for_this_account(resources
 
 def test_tables_have_streams_recovery_and_our_key(resources: Resources) -> None:
     tables = _by_name(resources("AWS::DynamoDB::Table"), "TableName")
-    assert set(tables) == {"watershed-registry", "watershed-site-activity", "watershed-export-state"}
+    followed = {"watershed-registry", "watershed-site-activity"}
+    assert set(tables) == followed | {"watershed-export-state", "watershed-patient-activity"}
     for name, table in tables.items():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["SSESpecification"]["SSEType"] == "KMS"
         assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
         assert table["DeletionProtectionEnabled"] is True
-        streams = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if name != "watershed-export-state" else None
+        streams = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if name in followed else None
         assert table.get("StreamSpecification") == streams
     assert tables["watershed-site-activity"]["AttributeDefinitions"] == [
         {"AttributeName": "siteId", "AttributeType": "S"},
@@ -88,8 +89,11 @@ def test_tables_have_streams_recovery_and_our_key(resources: Resources) -> None:
 def test_a_stream_mapping_gives_up_on_a_batch_and_never_on_the_shard(resources: Resources) -> None:
     mappings = [each["Properties"] for each in resources("AWS::Lambda::EventSourceMapping").values()]
     streams = [each for each in mappings if "StartingPosition" in each]
-    assert len(streams) == 2
+    assert len(streams) == 1
     for mapping in streams:
+        assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (500, 5)
+        assert mapping["ParallelizationFactor"] == 1
+        assert "FilterCriteria" not in mapping, "what a filter keeps back is gone without a trace"
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["BisectBatchOnFunctionError"] is True
         # -1, the default, would let one bad record hold its shard for a day.
@@ -101,11 +105,15 @@ def test_a_stream_mapping_gives_up_on_a_batch_and_never_on_the_shard(resources: 
         assert failures["Properties"]["BucketName"] == ON_AWS.bucket("failures")
 
 
-def test_queues_are_consumed_one_message_at_a_time_and_fail_to_dead_letters(resources: Resources) -> None:
+def test_queues_of_steps_are_consumed_one_message_at_a_time_and_fail_to_dead_letters(
+    resources: Resources,
+) -> None:
     mappings = [each["Properties"] for each in resources("AWS::Lambda::EventSourceMapping").values()]
-    assert [each["BatchSize"] for each in mappings if "StartingPosition" not in each] == [1, 1]
+    queued = [each for each in mappings if "StartingPosition" not in each]
+    assert sorted(each["BatchSize"] for each in queued) == [1, 1, 1, 100, 100, 100]
+    assert all(each["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for each in queued)
     queues = _by_name(resources("AWS::SQS::Queue"), "QueueName")
-    for name in ("watershed-export-start", "watershed-export-poll"):
+    for name in ("watershed-export-start", "watershed-export-poll", "watershed-parked-changes"):
         queue = queues[name]
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
         assert queue["VisibilityTimeout"] >= 6 * 60
@@ -134,6 +142,10 @@ def test_functions_know_their_surroundings(resources: Resources) -> None:
             *("HEALTHLAKE_ENDPOINT", "DATASTORE_ID", "EXPORTS_BUCKET", "STATE_TABLE", "POLL_QUEUE_URL"),
         },
         "watershed-land-export": {"EXPORTS_BUCKET", "LANDING_BUCKET"},
+        "watershed-partition-item-changes": {"LANDING_BUCKET", "FUNCTION_VERSION"},
+        "watershed-land-parked-changes": {"LANDING_BUCKET", "FUNCTION_VERSION"},
+        "watershed-shape-item-change": set(),
+        "watershed-record-patient-activity": {"ACTIVITY_TABLE"},
     }
     assert set(functions) == set(needed)
     for name, variables in needed.items():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from lambdas.shared.item_change import Landed
 from schemas.item_type import ItemType, load_item_types
 
 REGISTRY = "watershed-registry"
 SITE_ACTIVITY = "watershed-site-activity"
+LANDED_ONCE = Landed(datetime(2026, 3, 1, 12, tzinfo=UTC), "test:1")
 
 
 def item_types() -> list[ItemType]:

@@ -17,10 +17,10 @@ from lambdas.land_item_changes.sink import (
     BatchNotLandedError,
     first_to_redeliver,
     plan_batch,
-    sequence_number,
     write_objects,
 )
 from lambdas.shared.item_change import ItemTypeIndex, Landed
+from lambdas.shared.landing_entries import sequence_number
 from lambdas.shared.landing_object import LandingObject
 from tests.unit.items.event_source_mapping import EventSourceMapping, Record
 from tests.unit.items.records import item_types, patient, reading, record, registry_key

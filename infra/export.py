@@ -10,10 +10,12 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.export_alarms import ExportAlarms
 from infra.functions import PackagedFunction, Surroundings
 from infra.item_tables import table
 from infra.policies import Permission, allow, consume, role, use_key
 from infra.queues import WorkQueue
+from infra.resource_events import ResourceEvents
 from infra.state_machine import DEFINITIONS, DefinedStateMachine
 from infra.storage import Storage
 
@@ -72,7 +74,17 @@ class Export(Construct):
         self._start_export()
         self.poll_export = self._poll_export()
         self.land_export = self._land_export()
+        self.resource_events = ResourceEvents(self, "ResourceEvents", given, storage)
         self.machine = self._machine(workflow_name)
+        ExportAlarms(
+            self,
+            "Alarms",
+            self._settings,
+            self.topic,
+            self._machine_arn,
+            self.land_export.function.function_name,
+            {"start": self.start_queue, "poll": self.poll_queue},
+        )
         self._schedule()
         self._healthlake_events()
 
@@ -258,11 +270,17 @@ class Export(Construct):
                 "OutcomesTopicArn": self.topic.topic_arn,
                 "WorkflowName": workflow_name,
                 "LeaseSeconds": str(settings.export_lease_seconds),
+                "PublishResourcesFunctionArn": self.resource_events.publish.arn,
+                "ResourceEvents": str(settings.resource_events).lower(),
             },
             [
                 self._state("GetItem", "PutItem", "UpdateItem"),
                 allow("QueueStart", ["sqs:SendMessage"], [self.start_queue.queue.queue_arn]),
-                allow("LandFiles", ["lambda:InvokeFunction"], [self.land_export.arn]),
+                allow(
+                    "LandFiles",
+                    ["lambda:InvokeFunction"],
+                    [self.land_export.arn, self.resource_events.publish.arn],
+                ),
                 allow(
                     "ReadManifests",
                     ["s3:GetObject"],

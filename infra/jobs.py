@@ -12,7 +12,7 @@ from infra.functions import Surroundings
 from infra.packaging import job_modules, job_script, package_jobs
 from infra.policies import Permission, allow, role, use_key
 from infra.storage import Storage
-from infra.workflow import JOBS, MAINTENANCE, MAINTENANCE_SCHEDULE, STEPS, Node, Step, check
+from infra.workflow import ERASE, JOBS, MAINTENANCE, MAINTENANCE_SCHEDULE, STEPS, Node, Step, check
 
 GLUE_VERSION = "5.1"
 """Spark 3.5.6, Python 3.11, Iceberg 1.10.0. Pinned: a job that names none gets Glue 6.0, with Spark 4."""
@@ -97,6 +97,17 @@ class Jobs(Construct):
             "The Glue jobs assume this",
             _permissions(given, storage, catalog, modules, scripts["curate"]),
         )
+        # Only erasure changes what has landed, and only it deletes versions of objects.
+        erasing = role(
+            Construct(self, "Erasing"),
+            settings.name("erase-job"),
+            iam.ServicePrincipal("glue.amazonaws.com"),
+            "The erasure job assumes this",
+            [
+                *_permissions(given, storage, catalog, modules, scripts[ERASE]),
+                *_erasure_permissions(storage),
+            ],
+        )
         arguments = {
             "--landing_uri": f"s3://{storage.landing.bucket_name}/",
             "--docs_uri": f"s3://{storage.docs.bucket_name}/",
@@ -111,6 +122,10 @@ class Jobs(Construct):
             "--enable-metrics": "true",
             "--enable-observability-metrics": "true",
         }
+        erasure = {
+            "--lake_uri": f"s3://{storage.lake.bucket_name}/",
+            "--purge_bucket_versions": "true",
+        }
         self.jobs = {}
         for name in JOBS:
             job = glue.CfnJob(
@@ -118,11 +133,11 @@ class Jobs(Construct):
                 "".join(part.capitalize() for part in name.split("-")),
                 name=settings.name(name),
                 description=f"glue_jobs/{name.replace('-', '_')}.py of Watershed",
-                role=running.role_arn,
+                role=(erasing if name == ERASE else running).role_arn,
                 command=glue.CfnJob.JobCommandProperty(
                     name="glueetl", python_version="3", script_location=scripts[name].s3_object_url
                 ),
-                default_arguments=arguments,
+                default_arguments=arguments | (erasure if name == ERASE else {}),
                 glue_version=GLUE_VERSION,
                 worker_type=WORKER_TYPE,
                 number_of_workers=settings.glue_workers,
@@ -206,6 +221,31 @@ def _permissions(
             reason="Metrics have no resources to name; the namespace is bound instead.",
         ),
         *glue_logs(given, _JOB_LOGS),
+    ]
+
+
+def _erasure_permissions(storage: Storage) -> list[Permission]:
+    landing, lake, exports = storage.landing, storage.lake, storage.exports
+    reason = "Whose data is erased, and so which objects hold it, is known only when it is asked for."
+    zones = ("fhir", "fhir_changes", "items", "quarantine", "erasure")
+    return [
+        allow(
+            "RewriteLanding",
+            ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            [landing.arn_for_objects(f"{zone}/*") for zone in zones],
+            reason=reason,
+        ),
+        allow(
+            "PurgeVersions",
+            ["s3:DeleteObjectVersion"],
+            [landing.arn_for_objects("*"), lake.arn_for_objects("*"), exports.arn_for_objects("exports/*")],
+            reason=reason,
+        ),
+        allow(
+            "ListVersions",
+            ["s3:ListBucketVersions"],
+            [landing.bucket_arn, lake.bucket_arn, exports.bucket_arn],
+        ),
     ]
 
 

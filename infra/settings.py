@@ -35,6 +35,7 @@ class Settings:
     export_schedule_enabled : whether it starts by itself
     poll_delay_seconds : pause between two looks at an export job's status
     export_lease_seconds : after which a dead export's lock may be taken over
+    resource_events : whether an incremental export announces each of its resources on the event bus
     retain_data : whether buckets, tables and keys outlive the stack
     log_retention_days : how long function logs are kept
     landing_transition_days : after which landed objects move to infrequent access
@@ -54,6 +55,7 @@ class Settings:
     export_schedule_enabled: bool = True
     poll_delay_seconds: int = 30
     export_lease_seconds: int = 3600
+    resource_events: bool = False
     retain_data: bool = True
     log_retention_days: int = 90
     landing_transition_days: int = 30

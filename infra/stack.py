@@ -92,6 +92,7 @@ class WatershedStack(Stack):
             "StateMachineArn": export.machine.arn,
             "StartQueueUrl": export.start_queue.queue.queue_url,
             "PollQueueUrl": export.poll_queue.queue.queue_url,
+            "ResourceBus": export.resource_events.bus.name,
             "OutcomesTopicArn": export.topic.topic_arn,
             "WorkflowName": workflow,
             "WorkGroup": analytics.name,

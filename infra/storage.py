@@ -33,7 +33,7 @@ class Encryption(Construct):
         )
         # Services that write on their own behalf need the key's own policy; each only for this account.
         own_account = {"StringEquals": {"aws:SourceAccount": settings.account}}
-        for service in ("events.amazonaws.com", "sns.amazonaws.com"):
+        for service in ("events.amazonaws.com", "sns.amazonaws.com", "cloudwatch.amazonaws.com"):
             self.key.add_to_resource_policy(
                 iam.PolicyStatement(
                     sid=f"Use{service.split('.', maxsplit=1)[0].capitalize()}",

@@ -34,7 +34,10 @@ MAINTENANCE = "maintain"
 MAINTENANCE_SCHEDULE = "cron(30 3 * * ? *)"
 """Every night, and outside the workflow: compaction and a run of it would be in each other's way."""
 
-JOBS = ("conform-items", "conform-fhir", "curate", MAINTENANCE)
+ERASE = "erase"
+"""Started by hand, at the request of a person whose data it removes."""
+
+JOBS = ("conform-items", "conform-fhir", "curate", MAINTENANCE, ERASE)
 """The jobs by name; the script of `conform-items` is `glue_jobs/conform_items.py`."""
 
 _CRAWLERS = (Node("crawler", "landing-items"), Node("crawler", "landing-fhir"))

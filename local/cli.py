@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from local.commands import demo, lifecycle, pipeline, query, sample, status, view
+from local.commands import demo, erase, lifecycle, pipeline, query, sample, status, view
 
 app = typer.Typer(
     name="watershed",
@@ -25,6 +25,7 @@ for command in (
     pipeline.run,
     query.query,
     status.status,
+    erase.erase,
     lifecycle.down,
 ):
     app.command()(command)

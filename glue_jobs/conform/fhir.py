@@ -23,6 +23,7 @@ from glue_jobs.conform.fhir_deletes import (
     remember_full_exports,
 )
 from glue_jobs.conform.fhir_lines import BLANK, parse_deletions, parse_resources, read_lines, refused_lines
+from glue_jobs.lake.erased import blank_erased
 from glue_jobs.lake.ledger import record
 from glue_jobs.lake.merge import MergePolicy, merge_newest, newest_per_key
 from glue_jobs.lake.quarantine import quarantine
@@ -97,8 +98,11 @@ def _conform(run: Run, table: str, exports: Sequence[Export]) -> None:
     files = [file for export in exports for file in export.files]
     deleted = [file for export in exports for file in export.deleted]
     # On disk: the size of an export must not decide how much memory a run needs.
-    resources = parse_resources(_lines(run, exports, files)).persist(StorageLevel.DISK_ONLY)
+    parsed = blank_erased(run, parse_resources(_lines(run, exports, files)), BLANK, references=True)
+    resources = parsed.persist(StorageLevel.DISK_ONLY)
     deletions = parse_deletions(_lines(run, exports, deleted)) if deleted else None
+    if deletions is not None:
+        deletions = blank_erased(run, deletions, BLANK, references=False)
     said = _Input(resources, deletions)
     try:
         damaged = _quarantine(run, said)

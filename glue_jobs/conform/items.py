@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from glue_jobs.conform.item_changes import read_changes
 from glue_jobs.conform.item_tables import ItemTables, ensure_item_tables, table_specs, write_versions
 from glue_jobs.conform.item_versions import stitch
+from glue_jobs.lake.erased import without_erased_items
 from glue_jobs.lake.ledger import LandingObject, new_objects, object_key, record, uris
 from glue_jobs.lake.log import log
 from glue_jobs.lake.quarantine import COLUMNS as QUARANTINE_COLUMNS
@@ -73,9 +74,13 @@ def conform_type(run: Run, item_type: ItemType, tables: ItemTables) -> list[Land
         run.read(f"{item_type.sql_name}_changes", total)
         if refused:
             with _quarantining:
-                quarantine(run, "items", _refused_lines(changes))
+                refused_lines = _refused_lines(changes)
+                quarantine(
+                    run, "items", without_erased_items(run, item_type, refused_lines, hash_column="key_hash")
+                )
         if total > refused:
-            _merge(run, tables, changes.where("_reason is null").drop(*_LINE_COLUMNS))
+            good = without_erased_items(run, item_type, changes.where("_reason is null"))
+            _merge(run, tables, good.drop(*_LINE_COLUMNS))
     finally:
         changes.unpersist()
     return objects

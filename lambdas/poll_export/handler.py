@@ -126,6 +126,7 @@ class Poller:
                 "jobStatus": description.status,
                 "mode": job.mode,
                 "submittedAt": job.submitted_at,
+                "startedAt": job.started_at or job.submitted_at,
                 "manifestKey": f"{folder}_manifest.json",
                 "filesKey": f"{folder}files.json",
                 "fileCount": len(files),

@@ -34,7 +34,10 @@ class StartClaim:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A started export and the task that waits for it. `moves_watermark`: nothing was left out on purpose."""
+    """A started export and the task that waits for it. `moves_watermark`: nothing was left out on purpose.
+
+    `started_at` is when the run that ordered it began: what the watermark becomes.
+    """
 
     job_id: str
     task_token: str
@@ -46,6 +49,7 @@ class JobRecord:
     since: str
     moves_watermark: bool
     accept_errors: bool
+    started_at: str = ""
     polls: int = 0
 
 
@@ -109,6 +113,7 @@ class ExportState:
                 "since": {"S": job.since},
                 "movesWatermark": {"BOOL": job.moves_watermark},
                 "acceptErrors": {"BOOL": job.accept_errors},
+                "startedAt": {"S": job.started_at},
                 "polls": {"N": str(job.polls)},
                 "expiresAt": _expires(self.now()),
             },
@@ -134,6 +139,7 @@ class ExportState:
             since=item["since"]["S"],
             moves_watermark=item["movesWatermark"]["BOOL"],
             accept_errors=item["acceptErrors"]["BOOL"],
+            started_at=item["startedAt"]["S"],
             polls=int(item["polls"]["N"]),
         )
 

@@ -3,7 +3,8 @@
 Trigger: the SQS queue of start messages, one message a batch::
 
     {"taskToken": "…", "executionArn": "…", "lastRunTime": "<ISO>" | "", "options":
-     {"mode": "incremental" | "full", "types": [], "since": "<ISO>" | "", "acceptErrors": false}}
+     {"mode": "incremental" | "full", "types": [], "since": "<ISO>" | "", "acceptErrors": false,
+      "redrive": "" | "<job id>"}, "startedAt": "<ISO>"}
 
 Environment: HEALTHLAKE_ENDPOINT, DATASTORE_ID, EXPORTS_BUCKET, EXPORT_ROLE_ARN, EXPORT_KMS_KEY_ARN,
 STATE_TABLE, START_QUEUE_URL, POLL_QUEUE_URL; and, with their defaults, EXPORT_PREFIX (`exports/`),
@@ -12,6 +13,8 @@ POLL_DELAY_SECONDS (30), WATERMARK_OVERLAP_SECONDS (300), LEASE_SECONDS (3600).
 One execution starts one export, whatever is repeated or lost: the attempt is claimed in the state table
 first, and an attempt that may have started one looks for it in HealthLake by its name. A refusal that
 time heals puts the message back with a delay; one that it does not heal fails the task.
+
+`redrive` names an export that has ended and did not land: nothing is exported, its files are landed.
 """
 
 from __future__ import annotations
@@ -92,6 +95,9 @@ class Starter:
         except InvalidRequestError as error:
             self.callback.fail(request.task_token, "InvalidRequest", str(error))
             return
+        if request.redrive:
+            self._redrive(request)
+            return
         claim = self.state.claim_start(request.name, _CLAIM_SECONDS)
         if claim is None:
             self._again(request, _CLAIM_SECONDS)
@@ -123,14 +129,41 @@ class Starter:
                 since=since,
                 moves_watermark=request.moves_watermark,
                 accept_errors=request.accept_errors,
+                started_at=request.started_at,
             )
         )
+        self._poll_in(self.settings.poll_delay_seconds, job_id)
+        logger.info("export started", job_id=job_id, mode=request.mode, attempt=request.attempt)
+
+    def _redrive(self, request: StartRequest) -> None:
+        """Let this task wait for an export that another run ordered; the poll finds it ended."""
+        job = self.state.find_job(request.redrive)
+        if job is None:
+            self.callback.fail(
+                request.task_token,
+                "InvalidRequest",
+                f"redrive names {request.redrive}, which is no export of the last 30 days",
+            )
+            return
+        self.state.record_job(
+            replace(
+                job,
+                task_token=request.task_token,
+                execution_arn=request.execution_arn,
+                start_name=request.name,
+                accept_errors=request.accept_errors or job.accept_errors,
+                polls=0,
+            )
+        )
+        self._poll_in(0, job.job_id)
+        logger.info("export to be landed again", job_id=job.job_id, mode=job.mode)
+
+    def _poll_in(self, seconds: int, job_id: str) -> None:
         self.sqs.send_message(
             QueueUrl=self.settings.poll_queue_url,
             MessageBody=json.dumps({"jobId": job_id, "poll": 0}),
-            DelaySeconds=min(900, self.settings.poll_delay_seconds),
+            DelaySeconds=min(900, seconds),
         )
-        logger.info("export started", job_id=job_id, mode=request.mode, attempt=request.attempt)
 
     def _order(self, request: StartRequest, claim: StartClaim, since: str) -> str:
         if claim.repeated:
@@ -207,11 +240,13 @@ def _message(request: StartRequest) -> str:
             "executionArn": request.execution_arn,
             "lastRunTime": request.last_run_time,
             "attempt": request.attempt,
+            "startedAt": request.started_at,
             "options": {
                 "mode": request.mode,
                 "types": request.types,
                 "since": request.since,
                 "acceptErrors": request.accept_errors,
+                "redrive": request.redrive,
             },
         }
     )

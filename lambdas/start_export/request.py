@@ -14,6 +14,7 @@ from typing import Any, Final
 from lambdas.shared.export_state import iso
 
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
+_JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 MODES: Final = ("incremental", "full")
 MAX_ATTEMPTS: Final = 20
 """With the delays below about an hour and a half: longer than the exports that may be queued ahead."""
@@ -27,7 +28,8 @@ class InvalidRequestError(Exception):
 class StartRequest:
     """A start message. Times are ISO 8601 or empty; `attempt` counts from 0.
 
-    `last_run_time` is the watermark, `since` an override of it.
+    `last_run_time` is the watermark, `since` an override of it, `started_at` when the run began. `redrive`
+    is the id of an export that has ended and is to be landed, in place of a new one.
     """
 
     task_token: str
@@ -38,6 +40,8 @@ class StartRequest:
     accept_errors: bool
     last_run_time: str
     attempt: int
+    started_at: str = ""
+    redrive: str = ""
 
     @property
     def moves_watermark(self) -> bool:
@@ -63,6 +67,8 @@ def read_message(body: str) -> StartRequest:
         accept_errors=bool(options.get("acceptErrors", False)),
         last_run_time=message.get("lastRunTime") or "",
         attempt=int(message.get("attempt", 0)),
+        started_at=message.get("startedAt") or "",
+        redrive=options.get("redrive") or "",
     )
 
 
@@ -76,6 +82,11 @@ def export_since(request: StartRequest, overlap: timedelta) -> str:
         raise InvalidRequestError(f"mode is {request.mode!r}; it takes {' or '.join(MODES)}")
     if any(not isinstance(name, str) or not _TYPE.fullmatch(name) for name in request.types):
         raise InvalidRequestError("types takes a list of FHIR resource types, such as ['Patient']")
+    if request.redrive:
+        if not _JOB_ID.fullmatch(request.redrive):
+            raise InvalidRequestError("redrive takes the id of an export job, 32 hexadecimal digits")
+        if request.types or request.since or request.mode != "incremental":
+            raise InvalidRequestError("redrive lands an export as it was asked for; leave the others out")
     if request.mode == "full":
         if request.since:
             raise InvalidRequestError("mode full exports everything; leave since out")

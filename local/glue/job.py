@@ -54,7 +54,7 @@ class LocalJob:
     ----------
     module : of the repository, with a ``main(argv)``
     argv : as the script finds them on Glue
-    landing : the bucket that the jobs read, and write only ``quarantine/`` to
+    landing : the bucket that the jobs read, and write only ``quarantine/`` to; the erasure anywhere
     lake : the bucket of the Iceberg warehouse
     others : further buckets named by ``--*_uri`` arguments; the job may write anywhere in them
     timeout : seconds
@@ -75,7 +75,8 @@ class LocalJob:
         return (self.landing, self.lake, *self.others)
 
     def pushes(self, bucket: str, key: str) -> bool:
-        return bucket != self.landing or key.startswith("quarantine/")
+        erases = self.module == f"{JOBS_PACKAGE}.erase"
+        return bucket != self.landing or erases or key.startswith("quarantine/")
 
 
 def local_job(

@@ -9,7 +9,7 @@ import json
 import time
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoin
 from lambdas.land_export import handler as land_export
 from lambdas.land_export.copier import DamagedCopyError
 from lambdas.poll_export import handler as poll_export
+from lambdas.publish_resources import handler as publish_resources
 from lambdas.start_export import handler as start_export
 from local.healthlake import DATASTORE_ID
 from local.healthlake.aws import S3Objects
@@ -140,6 +141,14 @@ class World:
         return [run["WorkflowRunProperties"]["export_id"] for run in runs]
 
 
+def until(holds: Callable[[], object], *, seconds: float = 30) -> None:
+    """Wait for something, leaving the processor to the threads that bring it about."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
 def objects(bucket: str) -> dict[str, bytes]:
     s3 = client("s3")
     return {
@@ -208,9 +217,15 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         "EXPORT_KMS_KEY_ARN": "arn:aws:kms:us-east-1:123456789012:key/k",
         "POLL_DELAY_SECONDS": "0",
         "WATERMARK_OVERLAP_SECONDS": "0",
+        "EVENT_BUS": "resources",
     }.items():
         monkeypatch.setenv(name, value)
-    for made in (start_export.make_starter, poll_export.make_poller, land_export.make_lander):
+    for made in (
+        start_export.make_starter,
+        poll_export.make_poller,
+        land_export.make_lander,
+        publish_resources.make_publisher,
+    ):
         made.cache_clear()
     monkeypatch.setattr("lambdas.start_export.handler.retry_delay", lambda *_: 0)
 
@@ -219,6 +234,8 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         "StateTableName": STATE,
         "StartQueueUrl": queues["start"],
         "LandExportFunctionArn": function,
+        "PublishResourcesFunctionArn": function.replace("land_export", "publish_resources"),
+        "ResourceEvents": "false",
         "ExportsBucketName": EXPORTS,
         "OutcomesTopicArn": topic,
         "WorkflowName": "watershed",
@@ -244,9 +261,11 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         response_headers: dict[str, str],
     ) -> bytes:
         # moto's Lambda runs nothing without Docker; this runs the function that the machine means.
-        assert function_name.endswith("land_export")
         event = json.loads(body)
         try:
+            if function_name.endswith("publish_resources"):
+                return json.dumps(publish_resources.handler(event, None)).encode()
+            assert function_name.endswith("land_export")
             if "land" in event and world.fail_landing > 0:
                 world.fail_landing -= 1
                 raise DamagedCopyError("landing fails, as planned")

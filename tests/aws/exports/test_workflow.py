@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from moto.glue.exceptions import ConcurrentRunsExceededException
 from moto.glue.models import GlueBackend
 
 from lambdas.start_export import handler as start_export
-from tests.aws.exports.conftest import STATE, World, client, objects, receive
+from tests.aws.exports.conftest import STATE, World, client, objects, receive, until
 
 
 def patients(*ids: str) -> list[dict[str, Any]]:
@@ -88,8 +87,7 @@ def test_a_narrowed_run_leaves_the_watermark(world: World, options: dict[str, An
 def test_a_second_run_is_skipped_while_the_first_runs(world: World) -> None:
     world.lake.plan_faults(export_seconds=1)
     first = world.start()
-    while "ownerArn" not in world.record():
-        pass
+    until(lambda: "ownerArn" in world.record())
     second = world.run()
     assert second["status"] == "SUCCEEDED"
     assert json.loads(second["output"]) == {"outcome": "skipped"}
@@ -100,8 +98,7 @@ def test_a_second_run_is_skipped_while_the_first_runs(world: World) -> None:
 
 def test_the_lock_of_an_aborted_execution_is_taken_over(world: World) -> None:
     dead = world.start()
-    while "ownerArn" not in world.record():
-        pass
+    until(lambda: "ownerArn" in world.record())
     client("stepfunctions").stop_execution(executionArn=dead)
     assert world.record()["ownerArn"] == dead
     world.lake.put_all(patients("a"))
@@ -117,12 +114,10 @@ def test_the_lock_of_an_unknown_execution_is_taken_over(world: World) -> None:
 
 def test_a_lease_that_passed_is_taken_over_though_its_owner_runs(world: World) -> None:
     owner = world.start()
-    while "ownerArn" not in world.record():
-        pass
+    until(lambda: "ownerArn" in world.record())
     own_lock(owner, leaseUntil="2020-01-01T00:00:00.000Z")
     second = world.start()
-    while world.record()["ownerArn"] != second:
-        pass
+    until(lambda: world.record()["ownerArn"] == second)
     assert json.loads(world.finish(second)["output"])["outcome"] == "landed"
     first = world.finish(owner)
     assert first["status"] == "FAILED"  # it has lost the lock, so it may not move the watermark
@@ -203,10 +198,8 @@ def test_no_heartbeat_fails_the_run(world: World) -> None:
     definition["States"]["AwaitExport"]["HeartbeatSeconds"] = 1
     world.deploy(json.dumps(definition))
     execution = world.start()
-    until = time.monotonic() + 30
-    while (ended := world.described(execution))["status"] == "RUNNING":  # and nobody answers the queues
-        assert time.monotonic() < until, "the machine waits for ever"
-        time.sleep(0.05)
+    until(lambda: world.described(execution)["status"] != "RUNNING")  # and nobody answers the queues
+    ended = world.described(execution)
     assert ended["status"] == "FAILED"
     # moto's name for it; the task's own timeout is 12 hours, so it can only have been the heartbeat.
     assert ended["cause"].startswith("States.Timeout")
@@ -224,9 +217,13 @@ def test_heartbeats_keep_a_long_export_alive(world: World) -> None:
 def test_the_event_ends_the_wait_though_every_poll_is_lost(world: World) -> None:
     world.lake.put_all(patients("a"))
     execution = world.start()
-    while not world.events or world.events[-1]["detail-type"] != "Export Job Completed":
+
+    def exported() -> bool:
         for body in receive(world.start_queue):
             start_export.handler({"Records": [{"body": body}]}, None)
+        return bool(world.events) and world.events[-1]["detail-type"] == "Export Job Completed"
+
+    until(exported)
     assert world.described(execution)["status"] == "RUNNING"
     assert receive(world.poll_queue)  # taken from the queue, and lost
     world.deliver_events()

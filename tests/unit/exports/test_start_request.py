@@ -98,3 +98,10 @@ def test_delays_grow_within_what_sqs_takes(attempt: int, chance: random.Random) 
 
 def test_all_attempts_together_outlast_the_exports_that_may_be_queued() -> None:
     assert sum(retry_delay(attempt, random.Random(0)) for attempt in range(MAX_ATTEMPTS)) > 3000
+
+
+@pytest.mark.parametrize("options", [{"redrive": "../x"}, {"redrive": "0" * 32, "mode": "full"}])
+def test_a_redrive_takes_a_job_id_and_nothing_else(options: dict[str, str]) -> None:
+    message = {"taskToken": "t", "executionArn": "a", "options": options}
+    with pytest.raises(InvalidRequestError, match="redrive"):
+        export_since(read_message(json.dumps(message)), timedelta())

@@ -134,17 +134,19 @@ def test_a_pipe_to_the_bus_is_enriched_and_names_the_change(resources: Resources
     assert "ShapeItemChange" in json.dumps(pipe["Enrichment"])
     bus = pipe["TargetParameters"]["EventBridgeEventBusParameters"]
     assert bus == {"DetailType": "$.meta.changeType", "Source": "watershed.items"}
-    (made,) = resources("AWS::Events::EventBus").values()
-    assert "KmsKeyIdentifier" in made["Properties"]
+    buses = {
+        each["Properties"]["Name"]: each["Properties"] for each in resources("AWS::Events::EventBus").values()
+    }
+    assert "KmsKeyIdentifier" in buses["watershed-item-changes"]  # its events hold items
 
 
 def test_by_default_every_table_is_delivered_directly() -> None:
     local = template_of(synthesized(Settings.local("http://127.0.0.1:1", "none"), SHARED / "local.cdk.out"))
     kinds = [each["Type"] for each in local["Resources"].values()]
     assert kinds.count("AWS::Lambda::EventSourceMapping") == 4
-    assert not {"AWS::Pipes::Pipe", "AWS::KinesisFirehose::DeliveryStream", "AWS::Events::EventBus"} & {
-        *kinds
-    }
+    assert not {"AWS::Pipes::Pipe", "AWS::KinesisFirehose::DeliveryStream"} & {*kinds}
+    buses = [each for each in local["Resources"].values() if each["Type"] == "AWS::Events::EventBus"]
+    assert [each["Properties"]["Name"] for each in buses] == ["watershed-resources"]  # no bus of item changes
 
 
 def test_a_table_that_is_none_is_refused(tmp_path: Any) -> None:

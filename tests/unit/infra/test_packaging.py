@@ -63,6 +63,7 @@ def test_there_is_a_function_for_each_folder() -> None:
         "land_parked_changes",
         "partition_item_changes",
         "poll_export",
+        "publish_resources",
         "record_patient_activity",
         "shape_item_change",
         "start_export",

@@ -41,6 +41,8 @@ def test_every_function_machine_and_job_has_a_role_of_its_own(resources: Resourc
         "watershed-start-export",
         "watershed-poll-export",
         "watershed-land-export",
+        "watershed-publish-resources",
+        "watershed-erase-job",
         "watershed-export",
         "watershed-export-schedule",
         "watershed-healthlake-export",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,6 +147,7 @@ def test_functions_know_their_surroundings(resources: Resources) -> None:
         "watershed-land-parked-changes": {"LANDING_BUCKET", "FUNCTION_VERSION"},
         "watershed-shape-item-change": set(),
         "watershed-record-patient-activity": {"ACTIVITY_TABLE"},
+        "watershed-publish-resources": {"LANDING_BUCKET", "EVENT_BUS"},
     }
     assert set(functions) == set(needed)
     for name, variables in needed.items():
@@ -177,6 +179,25 @@ def test_the_schedule_starts_incremental_exports(resources: Resources) -> None:
     assert json.loads(target["Input"]) == {"mode": "incremental"}
     assert "Export Job Completed With Errors" in events["EventPattern"]["detail-type"]
     assert events["Targets"][0]["DeadLetterConfig"]
+
+
+def test_alarms_ring_on_the_outcomes_topic_and_are_documented(resources: Resources) -> None:
+    alarms = _by_name(resources("AWS::CloudWatch::Alarm"), "AlarmName")
+    (topic,) = resources("AWS::SNS::Topic")
+    documented = (Path(__file__).parents[3] / "docs" / "exports.md").read_text()
+    assert set(alarms) >= {
+        "watershed-export-failed",
+        "watershed-export-stale",
+        "watershed-export-poll-parked",
+    }
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [{"Ref": topic}], name
+        if name.startswith("watershed-export-"):
+            assert f"`{name}`" in documented, name
+    assert alarms["watershed-export-stale"]["TreatMissingData"] == "breaching"
+    (policy,) = resources("AWS::SNS::TopicPolicy").values()
+    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert any(each["Principal"] == {"Service": "cloudwatch.amazonaws.com"} for each in statements)
 
 
 def test_landing_tables_are_those_declared(resources: Resources) -> None:

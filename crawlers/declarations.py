@@ -75,5 +75,5 @@ def load_crawlers() -> tuple[Crawler, ...]:
             "Partitions of the item changes that landed",
             tuple(changes[name] for name in sorted(changes)),
         ),
-        Crawler("landing-fhir", "Partitions of the FHIR exports that landed", others),
+        Crawler("landing-fhir", "Partitions of the FHIR exports and changes that landed", others),
     )

@@ -51,8 +51,8 @@ class Export(Construct):
         self._given = given
         self._settings = given.settings
         self._storage = storage
-        self._endpoint = healthlake_endpoint
-        self._datastore_id = datastore_id
+        self.endpoint = self._endpoint = healthlake_endpoint
+        self.datastore_id = self._datastore_id = datastore_id
         self._machine_name = self._settings.name("export")
         self._machine_arn = self._settings.arn("states", f"stateMachine:{self._machine_name}")
         self.datastore_arn = self._settings.arn("healthlake", f"datastore/fhir/{datastore_id}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
@@ -57,6 +58,19 @@ class WorkQueue(Construct):
             removal_policy=RemovalPolicy.DESTROY,
         )
         self.arn = settings.arn("sqs", name)
+
+    def fed_by(self, rule_arn: str) -> None:
+        """An EventBridge rule may send to the queue, and what cannot be delivered to its dead letters."""
+        for queue in (self.queue, self.dead_letters):
+            queue.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid="Events",
+                    principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                    actions=["sqs:SendMessage"],
+                    resources=[queue.queue_arn],
+                    conditions={"ArnEquals": {"aws:SourceArn": rule_arn}},
+                )
+            )
 
     def consumed_by(
         self, function: lambda_.Function, *, batch_size: int = 1, window_seconds: int | None = None

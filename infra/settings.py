@@ -10,6 +10,7 @@ from typing import Any, Self
 LOCAL_ACCOUNT = "000000000000"
 LOCAL_REGION = "us-east-1"
 
+CHANGE_FEEDS = ("none", "cloudtrail", "subscription")
 _LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 3653)
 
 
@@ -35,7 +36,17 @@ class Settings:
     export_schedule_enabled : whether it starts by itself
     poll_delay_seconds : pause between two looks at an export job's status
     export_lease_seconds : after which a dead export's lock may be taken over
-    resource_events : whether an incremental export announces each of its resources on the event bus
+    resource_events : whether an incremental export, and a change feed, announces each of its resources on the
+        event bus
+    change_feed : how changes land between exports: `none`, `cloudtrail` or `subscription`. `none` unless
+        chosen: either feed needs something of HealthLake's side that this stack cannot make (a trail of its
+        data events, or a Subscription in the data store), and exports alone are right, only later
+    change_window_seconds : calls on one type that are noticed within this time lead to one search
+    search_settle_seconds : how long after that the search waits, for HealthLake's index to catch up
+    search_overlap_seconds : how far a search reaches back beyond the earliest call
+    delete_window_seconds : deletions of one type within this time lead to one listing of the type
+    delete_margin_seconds : a listing judges nothing younger; longer than HealthLake's index ever lags
+    delete_max_resources : a type with more is not listed; the next full export finds what is gone
     retain_data : whether buckets, tables and keys outlive the stack
     log_retention_days : how long function logs are kept
     landing_transition_days : after which landed objects move to infrequent access
@@ -56,6 +67,13 @@ class Settings:
     poll_delay_seconds: int = 30
     export_lease_seconds: int = 3600
     resource_events: bool = False
+    change_feed: str = "none"
+    change_window_seconds: int = 60
+    search_settle_seconds: int = 60
+    search_overlap_seconds: int = 300
+    delete_window_seconds: int = 900
+    delete_margin_seconds: int = 300
+    delete_max_resources: int = 50_000
     retain_data: bool = True
     log_retention_days: int = 90
     landing_transition_days: int = 30
@@ -91,6 +109,18 @@ class Settings:
                 "must be 0 to 900, what SQS can delay",
             ),
             "export_lease_seconds": (self.export_lease_seconds >= 60, "must be at least 60"),
+            "change_feed": (self.change_feed in CHANGE_FEEDS, f"must be one of {', '.join(CHANGE_FEEDS)}"),
+            **{
+                name: (getattr(self, name) >= 1, "must be at least 1")
+                for name in (
+                    "change_window_seconds",
+                    "search_settle_seconds",
+                    "search_overlap_seconds",
+                    "delete_window_seconds",
+                    "delete_margin_seconds",
+                    "delete_max_resources",
+                )
+            },
             "log_retention_days": (
                 self.log_retention_days in _LOG_RETENTION_DAYS,
                 f"must be one of {', '.join(map(str, _LOG_RETENTION_DAYS))}, what CloudWatch Logs knows",
@@ -117,6 +147,10 @@ class Settings:
         local: dict[str, Any] = {
             "export_schedule_enabled": False,
             "poll_delay_seconds": 1,
+            "change_window_seconds": 1,
+            "search_settle_seconds": 1,
+            "delete_window_seconds": 2,
+            "delete_margin_seconds": 1,
             "retain_data": False,
             "log_retention_days": 7,
             "fan_out": False,

@@ -10,6 +10,7 @@ from constructs import Construct
 from crawlers import load_crawlers
 from infra.analytics import Analytics
 from infra.catalog import Catalog, Crawlers
+from infra.change_feed import change_feed
 from infra.export import Export
 from infra.fan_out import FanOut
 from infra.firehose import DeliverByFirehose
@@ -75,6 +76,7 @@ class WatershedStack(Stack):
         export = Export(
             self, "Export", given, storage, workflow, endpoint.value_as_string, datastore.value_as_string
         )
+        feed = change_feed(self, "ChangeFeed", given, storage, export)
 
         outputs = {
             "LandingBucket": storage.landing.bucket_name,
@@ -93,6 +95,7 @@ class WatershedStack(Stack):
             "StartQueueUrl": export.start_queue.queue.queue_url,
             "PollQueueUrl": export.poll_queue.queue.queue_url,
             "ResourceBus": export.resource_events.bus.name,
+            **(feed.outputs if feed else {}),
             "OutcomesTopicArn": export.topic.topic_arn,
             "WorkflowName": workflow,
             "WorkGroup": analytics.name,

@@ -48,6 +48,9 @@ class StackOutputs(Mapping[str, str]):
             known = ", ".join(sorted(self.values_by_name))
             raise DeployError(f"Stack {self.stack_name} has no output {name}; it has {known}") from None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.values_by_name
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.values_by_name)
 

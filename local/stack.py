@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,8 +40,12 @@ class Stack:
 
     @cached_property
     def settings(self) -> Settings:
-        """Settings of the local deployment; the HealthLake endpoint is the simulator's."""
-        return Settings.local(self.healthlake.url, DATASTORE_ID)
+        """Settings of the local deployment; the HealthLake endpoint is the simulator's.
+
+        `WATERSHED_CHANGE_FEED` chooses the change feed, here as on AWS.
+        """
+        feed = os.environ.get("WATERSHED_CHANGE_FEED", "none")
+        return Settings.local(self.healthlake.url, DATASTORE_ID, change_feed=feed)
 
     @property
     def is_up(self) -> bool:

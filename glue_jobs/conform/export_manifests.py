@@ -4,6 +4,9 @@ A manifest lies at ``fhir/_exports/<job id>.json``; the files it names are below
 
     {"job_id", "status", "submitted_at", "mode", "types": [], "since",
      "files": [{"type", "key", "size"}], "deleted": [{"key", "size"}], "errors": [{"key", "size"}]}
+
+With ``"kind": "listing"`` it is none of HealthLake's exports but our list of what exists of one type: its
+lines are identities, which tell what is gone and nothing else (``lambdas/find_fhir_changes``).
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ class Export:
     Attributes
     ----------
     submitted_at : when it was asked for, by the asker's clock: what was written before it is in it
+    listing : its files hold identities, not resources
     complete : HealthLake exported everything that was asked
     full : it holds every resource (of ``types``; empty: of all) that existed
     """
@@ -54,6 +58,7 @@ class Export:
     types: tuple[str, ...]
     files: tuple[ExportFile, ...]
     deleted: tuple[ExportFile, ...]
+    listing: bool = False
 
     @property
     def reconciles(self) -> bool:
@@ -105,6 +110,7 @@ def parse_export(key: str, text: str) -> Export:
             types=tuple(manifest.get("types") or ()),
             files=_files(manifest, "files"),
             deleted=_files(manifest, "deleted"),
+            listing=manifest.get("kind") == "listing",
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(

@@ -1,7 +1,9 @@
-"""Conforming FHIR: landed exports into ``conformed.fhir_resource``, one row per resource, the newest version.
+"""Conforming FHIR: landed exports, and changes between them, into ``conformed.fhir_resource``.
+
+One row per resource, the newest version.
 
 A row competes by when it was true: ``last_updated``, or, for what does not say, the time its export was
-submitted. So exports in any order, repeated or split over runs, give the same table. All that a run
+submitted. So exports and changes in any order, repeated or split over runs, give the same table. All that a run
 brings is one commit; the ledger is written after it, and what is read twice changes nothing.
 """
 
@@ -11,18 +13,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pyspark import StorageLevel
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from glue_jobs.conform.export_manifests import Export, ExportFile, new_exports
+from glue_jobs.conform.fhir_changes import (
+    CHANGE,
+    CHANGE_DELETE,
+    Changes,
+    changed_deletions,
+    changed_resources,
+    new_changes,
+    type_of,
+)
 from glue_jobs.conform.fhir_deletes import (
     ABSENT,
     Reconciliation,
     absent_resources,
+    forget_disproved_absences,
     plan_reconciliation,
     remember_full_exports,
 )
 from glue_jobs.conform.fhir_lines import BLANK, parse_deletions, parse_resources, read_lines, refused_lines
+from glue_jobs.conform.fhir_listings import absence_source
 from glue_jobs.lake.erased import blank_erased
 from glue_jobs.lake.ledger import record
 from glue_jobs.lake.merge import MergePolicy, merge_newest, newest_per_key
@@ -33,6 +47,8 @@ from glue_jobs.lake.tables import Column, TableSpec, ensure_table, literal
 ID_BUCKETS = 4
 """Files per resource type that a merge touches at most; more only pays where a type has many millions."""
 
+SOURCES = "How this was learned: export, export_deleted, export_absent, change, change_delete, change_absent"
+
 RESOURCE_TABLE = TableSpec(
     "watershed_conformed.fhir_resource",
     (
@@ -42,9 +58,11 @@ RESOURCE_TABLE = TableSpec(
         Column("last_updated", "timestamp", "meta.lastUpdated (UTC); null where the source gives none"),
         Column("is_deleted", "boolean", "The resource is gone; its row stays"),
         Column("resource", "string", "The resource as JSON text, as it was received; null where deleted"),
-        Column("source", "string", "How this was learned: export, export_deleted, export_absent"),
-        Column("export_id", "string", "Export that brought it"),
-        Column("changed_at", "timestamp", "When that export was submitted (UTC)"),
+        Column("source", "string", SOURCES),
+        Column("export_id", "string", "Export or listing that brought it; null for a change between exports"),
+        Column(
+            "changed_at", "timestamp", "When that export was submitted; of a change, when it was made (UTC)"
+        ),
         Column("run_id", "string", "Run that last wrote the row"),
     ),
     "Every FHIR resource in its newest version, deletions included.",
@@ -71,7 +89,7 @@ _WITHIN_EXPORTS = replace(POLICY, newest=(*_NEWEST, "sha2(resource, 256)"))
 
 
 def conform_fhir(run: Run) -> None:
-    """Bring the exports that landed since the last run into the table.
+    """Bring the exports and changes that landed since the last run into the table.
 
     Raises
     ------
@@ -81,21 +99,23 @@ def conform_fhir(run: Run) -> None:
     exports, manifests = new_exports(run)
     run.read("exports", len(exports))
     run.read("files", sum(len(export.files) + len(export.deleted) for export in exports))
-    if any(export.files or export.deleted or export.reconciles for export in exports):
-        _conform(run, table, exports)
-    record(run, manifests)
+    changes = new_changes(run)
+    run.read("changes", len(changes.objects))
+    if changes.objects or any(export.files or export.deleted or export.reconciles for export in exports):
+        _conform(run, table, exports, changes)
+    record(run, [*manifests, *changes.objects])
 
 
 @dataclass(frozen=True)
 class _Input:
-    """What the new exports say: parsed lines of resources, and of deletions."""
+    """What the new exports, or the changes, say: parsed lines of resources, and of deletions."""
 
-    resources: DataFrame
+    resources: DataFrame | None
     deletions: DataFrame | None
 
 
-def _conform(run: Run, table: str, exports: Sequence[Export]) -> None:
-    files = [file for export in exports for file in export.files]
+def _conform(run: Run, table: str, exports: Sequence[Export], changes: Changes) -> None:
+    files = [file for export in exports if not export.listing for file in export.files]
     deleted = [file for export in exports for file in export.deleted]
     # On disk: the size of an export must not decide how much memory a run needs.
     parsed = blank_erased(run, parse_resources(_lines(run, exports, files)), BLANK, references=True)
@@ -104,19 +124,28 @@ def _conform(run: Run, table: str, exports: Sequence[Export]) -> None:
     if deletions is not None:
         deletions = blank_erased(run, deletions, BLANK, references=False)
     said = _Input(resources, deletions)
+    changed = changed_resources(run, changes)
+    if changed is not None:
+        changed = changed.persist(StorageLevel.DISK_ONLY)
+    between = _Input(changed, changed_deletions(run, changes))
     try:
-        damaged = _quarantine(run, said)
-        plan = plan_reconciliation(run, exports, damaged)
-        changes = _changes(run, table, said, plan)
-        types = sorted({file.type for file in files} | plan.types | _deleted_types(deletions))
+        damaged = _quarantine(run, said, "fhir")
+        _quarantine(run, between, "fhir_changes")
+        plan = plan_reconciliation(run, exports, damaged, changes.types)
+        forget_disproved_absences(run, table, _live(resources, "export"), plan)
+        rows = _changes(run, table, said, between, plan)
+        deleted_types = _deleted_types(deletions) | _deleted_types(between.deletions)
+        types = sorted({file.type for file in files} | changes.types | plan.types | deleted_types)
         if types:
             within = f"t.resource_type in ({', '.join(map(literal, types))})"
             policy = replace(POLICY, within=within)
-            result = merge_newest(run.spark, changes, table, policy, deduplicated=True)
+            result = merge_newest(run.spark, rows, table, policy, deduplicated=True)
             run.wrote(RESOURCE_TABLE.name, result.rows)
         remember_full_exports(run, exports, damaged)
     finally:
         resources.unpersist()
+        if between.resources is not None:
+            between.resources.unpersist()
 
 
 def _lines(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> DataFrame:
@@ -132,7 +161,7 @@ def _lines(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> 
     return lines.join(F.broadcast(times), "export_id")
 
 
-def _quarantine(run: Run, said: _Input) -> set[tuple[str, str]]:
+def _quarantine(run: Run, said: _Input, source: str) -> set[tuple[str, str]]:
     """Set unusable lines aside; the (export, resource type) of files that had any."""
     damaged: set[tuple[str, str]] = set()
     for parsed in (said.resources, said.deletions):
@@ -147,13 +176,9 @@ def _quarantine(run: Run, said: _Input) -> set[tuple[str, str]]:
         bad = [row for row in counted if row.bad]
         if bad:
             keys = [row.object_key for row in bad]
-            quarantine(run, "fhir", refused_lines(parsed.where(F.col("object_key").isin(keys))))
-            damaged |= {(row.export_id, _type_of(row.object_key)) for row in bad}
+            quarantine(run, source, refused_lines(parsed.where(F.col("object_key").isin(keys))))
+            damaged |= {(row.export_id, type_of(row.object_key)) for row in bad}
     return damaged
-
-
-def _type_of(object_key: str) -> str:
-    return object_key.partition("resource_type=")[2].partition("/")[0]
 
 
 def _deleted_types(deletions: DataFrame | None) -> set[str]:
@@ -163,26 +188,36 @@ def _deleted_types(deletions: DataFrame | None) -> set[str]:
     return {row.resource_type for row in rows}
 
 
-def _changes(run: Run, table: str, said: _Input, plan: Reconciliation) -> DataFrame:
-    """One row per resource that the new exports say something of, in the table's columns."""
-    live = said.resources.where("reason is null").select(
+def _changes(run: Run, table: str, said: _Input, between: _Input, plan: Reconciliation) -> DataFrame:
+    """One row per resource that the exports and changes say something of, in the table's columns."""
+    assert said.resources is not None  # of no exports it is an empty frame
+    exported = _live(said.resources, "export")
+    live = exported if between.resources is None else exported.unionByName(_live(between.resources, CHANGE))
+    every = live
+    if said.deletions is not None:
+        deletions = _really_deleted(said.deletions, exported)
+        every = every.unionByName(_tombstones(deletions, F.lit("export_deleted")))
+    if between.deletions is not None:
+        deletions = between.deletions.where("reason is null")
+        every = every.unionByName(_tombstones(deletions, F.lit(CHANGE_DELETE)))
+    if plan.types:
+        gone = absent_resources(run, table, live, plan)
+        every = every.unionByName(_tombstones(gone, absence_source(ABSENT)))
+    return newest_per_key(every, _WITHIN_EXPORTS).withColumn("run_id", F.lit(run.run_id))
+
+
+def _live(resources: DataFrame, source: str) -> DataFrame:
+    return resources.where("reason is null").select(
         "resource_type",
         "id",
         "version_id",
         "last_updated",
         F.lit(False).alias("is_deleted"),
         F.col("text").alias("resource"),
-        F.lit("export").alias("source"),
+        F.lit(source).alias("source"),
         "export_id",
         "changed_at",
     )
-    every = live
-    if said.deletions is not None:
-        every = every.unionByName(_tombstones(_really_deleted(said.deletions, live), "export_deleted"))
-    if plan.types:
-        gone = absent_resources(run, table, live, plan)
-        every = every.unionByName(_tombstones(gone, ABSENT))
-    return newest_per_key(every, _WITHIN_EXPORTS).withColumn("run_id", F.lit(run.run_id))
 
 
 def _really_deleted(deletions: DataFrame, live: DataFrame) -> DataFrame:
@@ -191,7 +226,7 @@ def _really_deleted(deletions: DataFrame, live: DataFrame) -> DataFrame:
     return deletions.where("reason is null").join(keys, [*KEY, "export_id"], "left_anti")
 
 
-def _tombstones(keys: DataFrame, source: str) -> DataFrame:
+def _tombstones(keys: DataFrame, source: SparkColumn) -> DataFrame:
     return keys.select(
         "resource_type",
         "id",
@@ -199,7 +234,7 @@ def _tombstones(keys: DataFrame, source: str) -> DataFrame:
         F.lit(None).cast("timestamp").alias("last_updated"),
         F.lit(True).alias("is_deleted"),
         F.lit(None).cast("string").alias("resource"),
-        F.lit(source).alias("source"),
+        source.alias("source"),
         "export_id",
         "changed_at",
     )

@@ -2,7 +2,8 @@
 
 An export is not a snapshot: what is written while it runs may be in it or not. So a resource that is
 absent counts as deleted only if it was last updated before the export was submitted; and only if every
-line of the export's files of that type could be read.
+line of the export's files of that type could be read. The list of a type's identities that a deletion
+between exports leads to is judged by in the same way; of several, the latest decides.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from pyspark.sql import functions as F
 
 from glue_jobs.conform.export_manifests import Export, ExportFile, ManifestError, check_files
 from glue_jobs.conform.fhir_lines import parse_resources, read_lines
+from glue_jobs.conform.fhir_listings import CHANGE_ABSENT, forget_superseded_listings, is_listing
 from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, append_rows, ensure_table, table_exists
 
 ABSENT = "export_absent"
+ABSENCES = (ABSENT, CHANGE_ABSENT)
+"""Sources of tombstones that rest on a resource's not being there."""
 FULL_EXPORT_TABLE = TableSpec(
     "watershed_ops.fhir_full_export",
     (
@@ -61,8 +65,10 @@ class Reconciliation:
         return set(self.by_type)
 
 
-def plan_reconciliation(run: Run, exports: Sequence[Export], damaged: set[tuple[str, str]]) -> Reconciliation:
-    """Which full export decides which type.
+def plan_reconciliation(
+    run: Run, exports: Sequence[Export], damaged: set[tuple[str, str]], changed: Iterable[str] = ()
+) -> Reconciliation:
+    """Which full export decides which type; ``changed`` are the types that come from elsewhere.
 
     A type that no export of this run holds matters only where a new full export covers it.
     """
@@ -74,7 +80,7 @@ def plan_reconciliation(run: Run, exports: Sequence[Export], damaged: set[tuple[
     ]
     if not known and not new:
         return Reconciliation({})
-    types = {file.type for export in exports for file in export.files}
+    types = {file.type for export in exports for file in export.files} | set(changed)
     if new:
         table = f"{run.catalog}.watershed_conformed.fhir_resource"
         types |= {row[0] for row in run.spark.table(table).select("resource_type").distinct().collect()}
@@ -119,7 +125,44 @@ def absent_resources(run: Run, table: str, live: DataFrame, plan: Reconciliation
     )
 
 
-def remember_full_exports(run: Run, exports: Iterable[Export], damaged: set[tuple[str, str]]) -> None:
+def forget_disproved_absences(run: Run, table: str, live: DataFrame, plan: Reconciliation) -> None:
+    """Remove tombstones for absence that are older than a new full export which holds the resource.
+
+    A tombstone counts from when its export or listing was made, a resource from its last version: so what a
+    lagging index left out of a listing would stay deleted until it is written again.
+    """
+    rows = [
+        (name, full.export.id, round(full.export.submitted_at.timestamp() * 1_000_000))
+        for name, full in sorted(plan.by_type.items())
+        if full.new and not full.export.listing
+    ]
+    if not rows:
+        return
+    deciding = run.spark.createDataFrame(rows, "resource_type string, export_id string, _micros bigint")
+    held = live.join(F.broadcast(deciding), ["resource_type", "export_id"])
+    absent = run.spark.table(table).where(F.col("is_deleted") & F.col("source").isin(*ABSENCES))
+    wrong = (
+        absent.select("resource_type", "id", F.unix_micros("changed_at").alias("_since"))
+        .join(held.select("resource_type", "id", "_micros"), ["resource_type", "id"])
+        .where("_since < _micros")
+        .select("resource_type", "id")
+        .distinct()
+        .persist()
+    )
+    try:
+        count = wrong.count()
+        if count:
+            log("absences disproved", run_id=run.run_id, rows=count)
+            wrong.createOrReplaceTempView("_watershed_disproved")
+            run.spark.sql(
+                f"merge into {table} t using _watershed_disproved s"
+                " on t.resource_type = s.resource_type and t.id = s.id when matched then delete"
+            )
+    finally:
+        wrong.unpersist()
+
+
+def remember_full_exports(run: Run, exports: Sequence[Export], damaged: set[tuple[str, str]]) -> None:
     """Write down the new full exports, after the data is committed."""
     known = {full.export.id for full in _known_full_exports(run)}
     rows = [
@@ -136,12 +179,13 @@ def remember_full_exports(run: Run, exports: Iterable[Export], damaged: set[tupl
     ]
     if rows:
         append_rows(run.spark, ensure_table(run.spark, run.catalog, FULL_EXPORT_TABLE), rows)
+        forget_superseded_listings(run, exports)
 
 
 def _present(run: Run, live: DataFrame, older: DataFrame, plan: Reconciliation) -> DataFrame:
     """``resource_type, id, _full`` of what the deciding exports hold."""
     present = live.select("resource_type", "id", F.col("export_id").alias("_full"))
-    earlier = {full.export.id: full for full in plan.by_type.values() if not full.new}
+    earlier = {full.export.id: full for full in plan.by_type.values() if not full.new or full.export.listing}
     for full in earlier.values():
         names = {name for name, deciding in plan.by_type.items() if deciding is full}
         late = older.where(F.col("_full") == full.export.id).select("resource_type").distinct().collect()
@@ -190,6 +234,7 @@ def _known_full_exports(run: Run) -> list[FullExport]:
                 types=tuple(json.loads(row.types)),
                 files=tuple(ExportFile(*file) for file in json.loads(row.files)),
                 deleted=(),
+                listing=is_listing(row.export_id),
             ),
             unreadable=frozenset(json.loads(row.unreadable)),
             new=False,

@@ -21,7 +21,7 @@ BLANK = "blank"
 _SCHEMA = (
     "array<struct<resourceType: string, id: string, meta: struct<versionId: string, lastUpdated: string>>>"
 )
-_INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d\d)$"
+INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d\d)$"
 _ID = r"^[A-Za-z0-9.-]{1,64}$"
 
 _BUNDLE = (
@@ -57,7 +57,7 @@ def parse_resources(lines: DataFrame) -> DataFrame:
     resource = F.col("_parsed")[0]
     stamp = resource["meta"]["lastUpdated"]
     declared = F.regexp_extract("object_key", "resource_type=([^/]+)/", 1)
-    last_updated = F.when(stamp.rlike(_INSTANT), F.expr("try_cast(_parsed[0].meta.lastUpdated as timestamp)"))
+    last_updated = F.when(stamp.rlike(INSTANT), F.expr("try_cast(_parsed[0].meta.lastUpdated as timestamp)"))
     reason = _first(
         (F.trim("text") == "", BLANK),
         (_not_utf8(), "not_utf8"),

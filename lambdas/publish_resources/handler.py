@@ -16,36 +16,20 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from lambdas.shared.logger import make_logger
+from lambdas.shared.resource_events import CHANGED, DELETED, Event, ResourceEvents
 
 if TYPE_CHECKING:
-    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
 
-logger = make_logger("publish_resources", "key", "job_id", "published", "failed")
-
-SOURCE: Final = "watershed.fhir"
-CHANGED: Final = "Resource Changed"
-DELETED: Final = "Resource Deleted"
-BATCH: Final = 10
-"""PutEvents takes ten entries; ten of these stay far below its 256 KB."""
-_ATTEMPTS: Final = 5
-
-Event = tuple[str, dict[str, Any]]
-"""Detail type and detail."""
-
-
-class UnpublishedEventsError(Exception):
-    """Raised when EventBridge did not take events in several attempts; says how many."""
+logger = make_logger("publish_resources", "key", "job_id", "published")
 
 
 @dataclass(frozen=True)
@@ -53,43 +37,15 @@ class Publisher:
     """Publishes the resources of landed files; its parts are passed in so that tests can choose them."""
 
     s3: S3Client
-    events: EventBridgeClient
     landing_bucket: str
-    bus: str
-    pause: Callable[[float], None] = time.sleep
+    events: ResourceEvents
 
     def publish(self, export_id: str, key: str) -> int:
         """Publish one landed file, read as a stream; how many events. Raises UnpublishedEventsError."""
         body = self.s3.get_object(Bucket=self.landing_bucket, Key=key)["Body"]
-        found = file_events(export_id, key, body.iter_lines())
-        published = 0
-        while batch := list(islice(found, BATCH)):
-            self._put(batch)
-            published += len(batch)
+        published = self.events.publish(file_events(export_id, key, body.iter_lines()))
         logger.info("resources published", key=key, job_id=export_id, published=published)
         return published
-
-    def _put(self, batch: list[Event]) -> None:
-        """Send what is left again and again: of ten entries any may be refused."""
-        for attempt in range(_ATTEMPTS):
-            reply = self.events.put_events(
-                Entries=[
-                    {
-                        "Source": SOURCE,
-                        "DetailType": detail_type,
-                        "Detail": json.dumps(detail),
-                        "EventBusName": self.bus,
-                    }
-                    for detail_type, detail in batch
-                ]
-            )
-            batch = [
-                event for event, entry in zip(batch, reply["Entries"], strict=True) if "ErrorCode" in entry
-            ]
-            if not batch:
-                return
-            self.pause(0.2 * 2**attempt)
-        raise UnpublishedEventsError(f"{len(batch)} events were refused {_ATTEMPTS} times")
 
 
 def file_events(export_id: str, key: str, lines: Iterable[bytes]) -> Iterator[Event]:
@@ -139,4 +95,5 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, int]:
 def make_publisher() -> Publisher:
     """The publisher that the environment describes; kept while the function is warm."""
     env = os.environ
-    return Publisher(boto3.client("s3"), boto3.client("events"), env["LANDING_BUCKET"], env["EVENT_BUS"])
+    events = ResourceEvents(boto3.client("events"), env["EVENT_BUS"])
+    return Publisher(boto3.client("s3"), env["LANDING_BUCKET"], events)

@@ -166,19 +166,24 @@ def parse_description(body: Any) -> ExportDescription:
 
 def health_lake(environment: Mapping[str, str] = os.environ) -> HealthLake:
     """The data store that the environment names: HEALTHLAKE_ENDPOINT, DATASTORE_ID, AWS_REGION."""
-    endpoint = environment["HEALTHLAKE_ENDPOINT"].rstrip("/")
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
-    session = boto3.Session(region_name=region)
-    credentials = session.get_credentials()
-    if credentials is None:
-        raise HealthLakeUnavailableError("credentials", 0, "NoCredentials")
-    sdk: ExportJobsApi = session.client(
+    http = signed_http(environment)
+    sdk: ExportJobsApi = boto3.client(
         "healthlake",
-        endpoint_url=endpoint,
+        region_name=http.region,
+        endpoint_url=http.endpoint,
         config=Config(connect_timeout=3, read_timeout=15, retries={"mode": "standard", "max_attempts": 3}),
     )
-    http = SignedHttp(endpoint, region, credentials, urllib3.PoolManager(maxsize=2))
     return HealthLake(http, sdk, environment["DATASTORE_ID"])
+
+
+def signed_http(environment: Mapping[str, str] = os.environ) -> SignedHttp:
+    """The connection that the environment names: HEALTHLAKE_ENDPOINT, AWS_REGION."""
+    endpoint = environment["HEALTHLAKE_ENDPOINT"].rstrip("/")
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
+    credentials = boto3.Session(region_name=region).get_credentials()
+    if credentials is None:
+        raise HealthLakeUnavailableError("credentials", 0, "NoCredentials")
+    return SignedHttp(endpoint, region, credentials, urllib3.PoolManager(maxsize=2))
 
 
 def _files(body: Mapping[str, Any], name: str) -> tuple[ExportFile, ...]:

@@ -9,6 +9,7 @@ import typer
 from local.commands.options import Json, current_stack, says_why
 from local.stack import Stack
 from local.terminal import Step, Terminal
+from schemas.view import load_views
 
 
 def start_stack(stack: Stack, terminal: Terminal) -> None:
@@ -27,6 +28,11 @@ def deploy_stack(stack: Stack, terminal: Terminal) -> dict[str, str]:
     with terminal.step("Synthesize and deploy the stacks") as step:
         outputs = deploy(stack.emulator, stack.settings, step.note)
         step.result = outputs.stack_name
+    if "HealthLakeBusArn" in outputs:
+        with terminal.step("Subscribe to the simulator's changes") as step:
+            types = sorted({view.resource for view in load_views().values()})
+            stack.fhir.subscribe(outputs["HealthLakeBusArn"], types)
+            step.result = ", ".join(types)
     return dict(outputs)
 
 

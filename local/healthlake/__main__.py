@@ -42,6 +42,7 @@ def main() -> None:
         datastore_id=options.datastore,
         resources_per_file=options.resources_per_file,
     )
+    served.tell(bus.trail, bus.notify)
     served.start()
     address = options.state / ADDRESS_FILE
     draft = address.with_suffix(".new")

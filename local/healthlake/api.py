@@ -9,16 +9,18 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from local.healthlake import fhir_json
+from lambdas.shared import fhir_text
+from lambdas.shared.fhir_search import CONSISTENCY_HEADER
 from local.healthlake.bundles import process_bundle
 from local.healthlake.clock import now_ms
 from local.healthlake.errors import NotFound, SimulatorError, Throttled, Unavailable, ValidationError
 from local.healthlake.exports import STATES, Exports
 from local.healthlake.faults import FaultPlan
+from local.healthlake.notices import Trail, call_event
 from local.healthlake.quotas import Quotas
 from local.healthlake.search import history_bundle, parse_search, run_search
 from local.healthlake.sigv4 import check_signature
-from local.healthlake.store import Store, Version
+from local.healthlake.store import Indexed, Store, Version
 from local.healthlake.wire import (
     TYPE,
     Request,
@@ -48,8 +50,15 @@ class Api:
     """The simulator behind its HTTP server."""
 
     def __init__(
-        self, store: Store, exports: Exports, faults: FaultPlan, quotas: Quotas, *, datastore_id: str
+        self,
+        store: Store,
+        exports: Exports,
+        faults: FaultPlan,
+        quotas: Quotas,
+        *,
+        datastore_id: str,
     ) -> None:
+        self.trail: Trail | None = None
         self._store, self._exports, self._faults, self._quotas = store, exports, faults, quotas
         self._datastore_id = datastore_id
         self._base = f"/datastore/{datastore_id}/r4"
@@ -107,9 +116,9 @@ class Api:
     def _read(self, request: Request, parts: list[str]) -> Reply:
         match parts:
             case [name]:
-                return self._search(name, parse_qsl(request.query, keep_blank_values=True))
+                return self._search(request, name, request.query)
             case [name, "_search"]:
-                return self._search(name, parse_qsl(request.body.decode(), keep_blank_values=True))
+                return self._search(request, name, request.body.decode())
             case [name, id_]:
                 self._quotas.spend("read")
                 return self._stored(self._store.read(name, id_), 200)
@@ -123,6 +132,12 @@ class Api:
         raise _not_modelled(request)
 
     def _write(self, request: Request, parts: list[str]) -> Reply:
+        reply = self._written(request, parts)
+        if self.trail is not None:
+            self.trail(call_event(request.method, parts[0], reply.status, self._datastore_id))
+        return reply
+
+    def _written(self, request: Request, parts: list[str]) -> Reply:
         self._quotas.spend("write")
         match (request.method, parts):
             case ("POST", [name]):
@@ -146,12 +161,13 @@ class Api:
         headers = {"ETag": f'W/"{version.version}"', "Location": place}
         return Reply(status, version.body or "", headers)
 
-    def _search(self, name: str, parameters: list[tuple[str, str]]) -> Reply:
+    def _search(self, request: Request, name: str, query: str) -> Reply:
         self._quotas.spend("search")
         lag = self._faults.now.search_lag_seconds
-        horizon = now_ms() - round(lag * 1000) if lag else None
-        search = parse_search(parameters)
-        return Reply(200, run_search(self._store, name, search, f"{self._base}/{name}", horizon))
+        strong = request.headers.get(CONSISTENCY_HEADER, "eventual") == "strong"
+        indexed = Indexed(now_ms() - round(lag * 1000), shows_earlier=strong) if lag else None
+        search = parse_search(parse_qsl(query, keep_blank_values=True))
+        return Reply(200, run_search(self._store, name, search, f"{self._base}/{name}", indexed))
 
     # Exports
 
@@ -232,9 +248,9 @@ class Api:
 
 def _resource(
     request: Request, resource_type: str | None = None, id_: str | None = None
-) -> fhir_json.Resource:
+) -> fhir_text.Resource:
     try:
-        parsed = fhir_json.loads(request.body)
+        parsed = fhir_text.loads(request.body)
     except ValueError as error:
         raise ValidationError("the body is not JSON") from error
     if not isinstance(parsed, dict) or not TYPE.fullmatch(str(parsed.get("resourceType", ""))):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from lambdas.shared import fhir_text
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -36,8 +38,16 @@ class S3Objects:
         )
 
 
+@dataclass(frozen=True)
+class _Event:
+    detail_type: str
+    detail: Mapping[str, object]
+    bus: str
+
+
 class EventBus:
-    """Job events on the default bus, in order, from a thread of their own.
+    """Events of jobs and of calls on the default bus, notifications on others, in order, from a thread of
+    their own.
 
     A bus may deliver while it takes the event, and the receiver may call the simulator back; so nothing
     in the simulator waits for it.
@@ -46,13 +56,21 @@ class EventBus:
     def __init__(self, client: EventBridgeClient, region: str, datastore_id: str) -> None:
         self._client = client
         self._resource = f"arn:aws:healthlake:{region}:{ACCOUNT}:datastore/fhir/{datastore_id}"
-        self._waiting: queue.SimpleQueue[tuple[str, Mapping[str, object]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._deliver, name="events", daemon=True)
         self._thread.start()
 
     def announce(self, detail_type: str, detail: Mapping[str, object]) -> None:
-        """Queue one event."""
-        self._waiting.put((detail_type, detail))
+        """Queue one event of a job."""
+        self._waiting.put(_Event(detail_type, detail, "default"))
+
+    def trail(self, detail: Mapping[str, object]) -> None:
+        """Queue one event of CloudTrail."""
+        self.announce("AWS API Call via CloudTrail", detail)
+
+    def notify(self, bus: str, notification: Mapping[str, object]) -> None:
+        """Queue one notification of a subscription."""
+        self._waiting.put(_Event("FHIR Subscription Notification", notification, bus))
 
     def stop(self) -> None:
         """Deliver what is queued, then end."""
@@ -61,18 +79,21 @@ class EventBus:
 
     def _deliver(self) -> None:
         while (event := self._waiting.get()) is not None:
-            detail_type, detail = event
             try:
-                self._client.put_events(
+                reply = self._client.put_events(
                     Entries=[
                         {
                             "Source": "aws.healthlake",
-                            "DetailType": detail_type,
-                            "Detail": json.dumps(detail),
+                            "DetailType": event.detail_type,
+                            "Detail": fhir_text.dumps(event.detail),
                             "Resources": [self._resource],
                             "Time": datetime.now(UTC),
+                            "EventBusName": event.bus,
                         }
                     ]
                 )
+                if reply["FailedEntryCount"]:
+                    code = reply["Entries"][0].get("ErrorCode", "")
+                    _log.warning("event %s was refused: %s", event.detail_type, code)
             except Exception as error:  # EventBridge delivers at best effort; who waits, polls
-                _log.warning("event %s was not delivered: %s", detail_type, type(error).__name__)
+                _log.warning("event %s was not delivered: %s", event.detail_type, type(error).__name__)

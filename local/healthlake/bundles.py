@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final
 
-from local.healthlake import fhir_json
+from lambdas.shared import fhir_text
 from local.healthlake.clock import instant
 from local.healthlake.errors import SimulatorError, ValidationError
 from local.healthlake.store import Store, Version
@@ -13,7 +13,7 @@ from local.healthlake.store import Store, Version
 MAX_ENTRIES: Final = 500
 
 
-def process_bundle(store: Store, bundle: fhir_json.Resource) -> str:
+def process_bundle(store: Store, bundle: fhir_text.Resource) -> str:
     """Do what the entries ask; the response Bundle as JSON text.
 
     A transaction is all or nothing; a batch answers each entry on its own. References from one entry to
@@ -35,7 +35,7 @@ def process_bundle(store: Store, bundle: fhir_json.Resource) -> str:
                     raise
                 answers.append({"status": str(error.status)})
     response = {"resourceType": "Bundle", "type": f"{kind}-response"}
-    return fhir_json.dumps({**response, "entry": [{"response": answer} for answer in answers]})
+    return fhir_text.dumps({**response, "entry": [{"response": answer} for answer in answers]})
 
 
 def _resolved(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -49,10 +49,10 @@ def _resolved(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
             known[full_url] = str(request.get("url"))
     if not known:
         return entries
-    text = fhir_json.dumps([entry.get("resource") for entry in entries])
+    text = fhir_text.dumps([entry.get("resource") for entry in entries])
     for full_url, reference in known.items():
         text = text.replace(f'"reference":"{full_url}"', f'"reference":"{reference}"')
-    resources = fhir_json.loads(text)
+    resources = fhir_text.loads(text)
     return [
         {
             **entry,

@@ -11,10 +11,13 @@ from urllib.parse import urlencode
 import urllib3
 from botocore.credentials import Credentials
 
+from lambdas.shared import fhir_text
+from lambdas.shared.fhir_search import CONSISTENCY_HEADER
+from lambdas.shared.fhir_text import Resource
 from lambdas.shared.healthlake_http import HttpReply, SignedHttp
-from local.healthlake import DATASTORE_ID, fhir_json
+from local.healthlake import DATASTORE_ID
 from local.healthlake.bundles import MAX_ENTRIES
-from local.healthlake.fhir_json import Resource
+from local.healthlake.notices import PAYLOAD_CONTENT
 
 _HEADERS: Final = {"Content-Type": "application/fhir+json"}
 
@@ -52,12 +55,15 @@ class HealthLakeClient:
         entries: list[dict[str, Any]] = self._parsed(self._http.call("History", "GET", path))["entry"]
         return entries
 
-    def search(self, resource_type: str, since: str = "", count: int = 100) -> Iterator[Resource]:
+    def search(
+        self, resource_type: str, since: str = "", count: int = 100, *, consistency: str = "eventual"
+    ) -> Iterator[Resource]:
         """Resources changed at or after `since` (all where empty), oldest change first, through all pages."""
+        headers = {CONSISTENCY_HEADER: consistency}
         parameters = [("_lastUpdated", f"ge{since}")] if since else []
         path: str | None = f"{self._base}/{resource_type}?{urlencode([*parameters, ('_count', str(count))])}"
         while path:
-            bundle = self._parsed(self._http.call("Search", "GET", path))
+            bundle = self._parsed(self._http.call("Search", "GET", path, headers=headers))
             yield from (entry["resource"] for entry in bundle["entry"])
             path = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), None)
 
@@ -69,6 +75,36 @@ class HealthLakeClient:
         reply = self._parsed(self._http.call("Bundle", "POST", f"{self._base}/", _bytes(bundle), _HEADERS))
         return [entry["response"] for entry in reply["entry"]]
 
+    def subscribe(self, bus_arn: str, resource_types: Iterable[str], content: str = "id-only") -> None:
+        """Have every change of these types notified on an event bus; `content` may be `full-resource`."""
+        interactions = ["create", "update", "delete"]
+        self.put(
+            {
+                "resourceType": "SubscriptionTopic",
+                "id": "watershed",
+                "status": "active",
+                "resourceTrigger": [
+                    {"resource": name, "supportedInteraction": interactions} for name in resource_types
+                ],
+            }
+        )
+        extension = {"url": PAYLOAD_CONTENT, "valueCode": content}
+        self.put(
+            {
+                "resourceType": "Subscription",
+                "id": "watershed",
+                "status": "requested",
+                "reason": "Watershed lands what changes",
+                "criteria": "SubscriptionTopic/watershed",
+                "channel": {
+                    "type": "event-bridge",
+                    "endpoint": bus_arn,
+                    "payload": "application/fhir+json",
+                    "_payload": {"extension": [extension]},
+                },
+            }
+        )
+
     def put_all(self, resources: Iterable[Resource]) -> int:
         """Create or update many, in transactions of 500; how many."""
         waiting, count = iter(resources), 0
@@ -79,7 +115,7 @@ class HealthLakeClient:
 
     def put_lines(self, lines: Iterable[str | bytes]) -> int:
         """Create or update the resources of NDJSON lines; how many."""
-        return self.put_all(fhir_json.loads(line) for line in lines if line.strip())
+        return self.put_all(fhir_text.loads(line) for line in lines if line.strip())
 
     def delete_all(self, keys: Iterable[tuple[str, str]]) -> None:
         """Delete many, each given as (type, id)."""
@@ -126,7 +162,7 @@ class HealthLakeClient:
 
     @staticmethod
     def _parsed(reply: HttpReply) -> Resource:
-        parsed: Resource = fhir_json.loads(reply.body)
+        parsed: Resource = fhir_text.loads(reply.body)
         return parsed
 
 
@@ -137,4 +173,4 @@ def put_entry(resource: Resource) -> dict[str, Any]:
 
 
 def _bytes(value: Mapping[str, Any]) -> bytes:
-    return fhir_json.dumps(value).encode()
+    return fhir_text.dumps(value).encode()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from local.healthlake import fhir_json
+from lambdas.shared import fhir_text
 from local.healthlake.clock import instant, now_ms
 from local.healthlake.errors import NotFound, Throttled, ValidationError
 from local.healthlake.faults import FaultPlan
@@ -305,7 +305,7 @@ class Exports:
         outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
         number = 10**18 + secrets.randbelow(9 * 10**18)
         url = self._put(
-            job, f"error/OperationOutcome-{number}-1-0.ndjson", _ndjson([fhir_json.dumps(outcome)])
+            job, f"error/OperationOutcome-{number}-1-0.ndjson", _ndjson([fhir_text.dumps(outcome)])
         )
         return {"type": "OperationOutcome", "url": url}
 
@@ -370,4 +370,4 @@ def _ndjson(lines: list[str]) -> bytes:
 
 def _deletions(resource_type: str, ids: list[str]) -> str:
     entries = [{"request": {"method": "DELETE", "url": f"{resource_type}/{id_}"}} for id_ in ids]
-    return fhir_json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    return fhir_text.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})

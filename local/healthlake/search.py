@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
 
-from local.healthlake import fhir_json
+from lambdas.shared import fhir_text
 from local.healthlake.clock import instant, parse_instant
 from local.healthlake.errors import ValidationError
-from local.healthlake.store import Store, Version, Window
+from local.healthlake.store import Indexed, Store, Version, Window
 
 DEFAULT_COUNT: Final = 10
 MAX_COUNT: Final = 100
@@ -25,6 +25,7 @@ class Search:
 
     window: Window
     count: int = DEFAULT_COUNT
+    elements: tuple[str, ...] = ()
     after: tuple[int, str] = (-1, "")
 
 
@@ -36,24 +37,26 @@ def parse_search(parameters: Parameters) -> Search:
             search = replace(search, window=_bound(search.window, value))
         elif name == "_count":
             search = replace(search, count=_count(value))
+        elif name == "_elements":
+            search = replace(search, elements=tuple(value.split(",")))
         elif name == "page":
             search = replace(search, after=_page(value))
         else:
             raise ValidationError(
-                f"search parameter {name!r} is not modelled; use _lastUpdated, _count, page"
+                f"search parameter {name!r} is not modelled; use _lastUpdated, _count, _elements, page"
             )
     return search
 
 
-def run_search(store: Store, resource_type: str, search: Search, base: str, horizon: int | None) -> str:
+def run_search(store: Store, resource_type: str, search: Search, base: str, indexed: Indexed | None) -> str:
     """A searchset Bundle, with a `next` link where more follow. `base` is the address without the query."""
-    found = store.search(resource_type, search.window, search.after, search.count + 1, horizon)
+    found = store.search(resource_type, search.window, search.after, search.count + 1, indexed)
     page = found[: search.count]
     links = [{"relation": "self", "url": f"{base}?{_query(search, search.after)}"}]
     if len(found) > search.count:
         last = page[-1]
         links.append({"relation": "next", "url": f"{base}?{_query(search, (last.last_updated, last.id))}"})
-    return _bundle("searchset", links, [_match(version, base) for version in page])
+    return _bundle("searchset", links, [_match(version, base, search.elements) for version in page])
 
 
 def history_bundle(versions: Sequence[Version], base: str) -> str:
@@ -61,20 +64,24 @@ def history_bundle(versions: Sequence[Version], base: str) -> str:
     return _bundle("history", [{"relation": "self", "url": base}], [_past(version) for version in versions])
 
 
-def _match(version: Version, base: str) -> str:
-    url = fhir_json.dumps(f"{base}/{version.id}")
-    return f'{{"fullUrl":{url},"resource":{version.body},"search":{{"mode":"match"}}}}'
+def _match(version: Version, base: str, elements: Sequence[str]) -> str:
+    url = fhir_text.dumps(f"{base}/{version.id}")
+    body = version.body or ""
+    if elements:
+        kept = {"resourceType", *elements}
+        body = fhir_text.dumps({name: value for name, value in fhir_text.loads(body).items() if name in kept})
+    return f'{{"fullUrl":{url},"resource":{body},"search":{{"mode":"match"}}}}'
 
 
 def _past(version: Version) -> str:
-    request = fhir_json.dumps({"method": version.method, "url": f"{version.resource_type}/{version.id}"})
+    request = fhir_text.dumps({"method": version.method, "url": f"{version.resource_type}/{version.id}"})
     resource = "" if version.body is None else f'"resource":{version.body},'
     return f'{{{resource}"request":{request},"response":{{"etag":"W/\\"{version.version}\\""}}}}'
 
 
 def _bundle(kind: str, links: list[dict[str, str]], entries: list[str]) -> str:
     # Resources are spliced in as text, so that they leave exactly as they are stored.
-    head = fhir_json.dumps({"resourceType": "Bundle", "type": kind, "link": links})
+    head = fhir_text.dumps({"resourceType": "Bundle", "type": kind, "link": links})
     return f'{head[:-1]},"entry":[{",".join(entries)}]}}'
 
 
@@ -86,6 +93,8 @@ def _query(search: Search, after: tuple[int, str]) -> str:
     if window.until is not None:
         parts.append(("_lastUpdated", f"{'le' if window.until_inclusive else 'lt'}{instant(window.until)}"))
     parts.append(("_count", str(search.count)))
+    if search.elements:
+        parts.append(("_elements", ",".join(search.elements)))
     if after[0] >= 0:
         parts.append(("page", base64.urlsafe_b64encode(json.dumps(after).encode()).decode()))
     return urlencode(parts)

@@ -12,6 +12,7 @@ from local.healthlake import DATASTORE_ID
 from local.healthlake.api import Api, Reply
 from local.healthlake.exports import RESOURCES_PER_FILE, Announce, Exports, Objects
 from local.healthlake.faults import FaultPlan
+from local.healthlake.notices import Notify, Subscriptions, Trail
 from local.healthlake.quotas import Quotas
 from local.healthlake.store import Store
 from local.healthlake.wire import Request
@@ -26,6 +27,12 @@ class Simulator:
     store: Store
     faults: FaultPlan
     datastore_id: str
+    api: Api
+
+    def tell(self, trail: Trail, notify: Notify) -> None:
+        """Give `trail` CloudTrail's events of calls, and `notify` what subscriptions ask for."""
+        self.api.trail = trail
+        self.store.on_commit = Subscriptions(self.store, notify).changed
 
     @property
     def url(self) -> str:
@@ -73,7 +80,7 @@ def simulator(
     api = Api(store, exports, faults, quotas or Quotas(), datastore_id=datastore_id)
     server = ThreadingHTTPServer((host, port), _handler(api))
     server.daemon_threads = True
-    return Simulator(server, exports, store, faults, datastore_id)
+    return Simulator(server, exports, store, faults, datastore_id, api)
 
 
 def _handler(api: Api) -> type[BaseHTTPRequestHandler]:

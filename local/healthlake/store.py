@@ -9,13 +9,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local.healthlake import fhir_json
+from lambdas.shared import fhir_text
 from local.healthlake.clock import instant, now_ms
 from local.healthlake.errors import Gone, NotFound, PreconditionFailed
 
@@ -31,6 +31,15 @@ create table if not exists current (
 create index if not exists current_changes on current (type, last_updated, id);
 create index if not exists version_changes on version (type, last_updated, id);
 """
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """Until when (milliseconds) the search index is up to date. A resource with a later version is left out;
+    or, with `shows_earlier`, found in the version before."""
+
+    until: int
+    shows_earlier: bool
 
 
 @dataclass(frozen=True)
@@ -75,16 +84,19 @@ class Store:
         self._local = threading.local()
         self._write = threading.RLock()
         self._last_ms = 0
+        self._recorded: list[Version] = []
+        self.on_commit: Callable[[Version], object] | None = None
+        """Called with each version once it is stored for good, in order, by the thread that wrote it."""
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
 
-    def create(self, resource: fhir_json.Resource) -> Version:
+    def create(self, resource: fhir_text.Resource) -> Version:
         """Store a new resource under a new id."""
         with self.transaction():
             return self._put(str(resource["resourceType"]), str(uuid.uuid4()), resource, "POST", None)
 
     def update(
-        self, resource_type: str, id_: str, resource: fhir_json.Resource, if_match: int | None = None
+        self, resource_type: str, id_: str, resource: fhir_text.Resource, if_match: int | None = None
     ) -> Version:
         """Store the next version of this id, or the first. PreconditionFailed where If-Match misses."""
         with self.transaction():
@@ -165,20 +177,23 @@ class Store:
             return [row[0] for row in rows]
 
     def search(
-        self, resource_type: str, window: Window, after: tuple[int, str], count: int, horizon: int | None
+        self, resource_type: str, window: Window, after: tuple[int, str], count: int, indexed: Indexed | None
     ) -> list[Version]:
-        """Up to `count` resources after (lastUpdated, id), in that order, as they were at `horizon`."""
+        """Up to `count` resources after (lastUpdated, id), in that order, as far as they are indexed."""
         clause, values = window.clause()
-        if horizon is None:
+        if indexed is None:
             source = "current where type = ? and not deleted"
             bounds: list[object] = [resource_type]
+        elif not indexed.shows_earlier:
+            source = "current where type = ? and not deleted and last_updated <= ?"
+            bounds = [resource_type, indexed.until]
         else:
             source = (
                 "version v where type = ? and body is not null and version ="
                 " (select max(version) from version w"
                 " where w.type = v.type and w.id = v.id and w.last_updated <= ?)"
             )
-            bounds = [resource_type, horizon]
+            bounds = [resource_type, indexed.until]
         with self._connection() as connection:
             rows = connection.execute(
                 f"select type, id, version, last_updated, '', body from {source}"
@@ -199,10 +214,15 @@ class Store:
                 yield connection
             except BaseException:
                 if outermost:
+                    self._recorded.clear()
                     connection.rollback()
                 raise
             if outermost:
                 connection.commit()
+                committed, self._recorded = self._recorded, []
+                if self.on_commit is not None:
+                    for version in committed:
+                        self.on_commit(version)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -211,7 +231,7 @@ class Store:
             connection.execute("delete from current")
 
     def _put(
-        self, resource_type: str, id_: str, resource: fhir_json.Resource, method: str, if_match: int | None
+        self, resource_type: str, id_: str, resource: fhir_text.Resource, method: str, if_match: int | None
     ) -> Version:
         connection = self._open()
         found = self._current(connection, resource_type, id_)
@@ -222,12 +242,12 @@ class Store:
         meta = {**resource.get("meta", {}), "versionId": str(number), "lastUpdated": instant(moment)}
         body = {"resourceType": resource_type, "id": id_, "meta": meta}
         body.update((key, value) for key, value in resource.items() if key not in body)
-        version = Version(resource_type, id_, number, moment, method, fhir_json.dumps(body))
+        version = Version(resource_type, id_, number, moment, method, fhir_text.dumps(body))
         self._record(connection, version)
         return version
 
-    @staticmethod
-    def _record(connection: sqlite3.Connection, version: Version) -> None:
+    def _record(self, connection: sqlite3.Connection, version: Version) -> None:
+        self._recorded.append(version)
         row = (version.resource_type, version.id, version.version, version.last_updated)
         connection.execute(
             "insert into version values (?, ?, ?, ?, ?, ?)", (*row, version.method, version.body)

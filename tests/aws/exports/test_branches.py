@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from moto.sns.models import SNSBackend
 
-from lambdas.publish_resources.handler import UnpublishedEventsError, file_events
+from lambdas.publish_resources.handler import file_events
 from lambdas.publish_resources.handler import make_publisher as publisher
+from lambdas.shared.resource_events import UnpublishedEventsError
 from lambdas.start_export import handler as start_export
 from tests.aws.exports.conftest import World, client, objects, receive, until
 from tests.aws.exports.test_workflow import _no_waits, own_lock, patients
@@ -165,8 +166,9 @@ def test_events_that_are_refused_are_sent_again_and_at_last_fail(world: World) -
 
     refusing = Refusing()
     made = publisher()
+    bus = made.events
     for name, value in (("events", refusing), ("pause", lambda _: None)):
-        object.__setattr__(made, name, value)
+        object.__setattr__(bus, name, value)
     with pytest.raises(UnpublishedEventsError, match="1 events"):
         made.publish("e", "fhir/resource_type=Patient/x.ndjson")
     sent.clear()

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
-from local.healthlake import fhir_json
+from lambdas.shared import fhir_text
 from local.sample.changes import Sources
 from local.sample.items import REGISTRY, SITE_ACTIVITY, Item
 from local.sample.population import Resource
@@ -132,7 +132,7 @@ def _observation(observation: Resource) -> Row:
         _reference(observation, "subject", "Patient"),
         observation.get("status"),
         _coding(observation.get("code"), "code"),
-        None if value is None else fhir_json.dumps(value),  # the digits as they were written
+        None if value is None else fhir_text.dumps(value),  # the digits as they were written
         quantity.get("unit"),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -65,11 +66,17 @@ def test_search_pages_through_every_change_since(served: Served) -> None:
     assert list(client.search("Patient", since="2999-01-01T00:00:00Z")) == []
 
 
-def test_search_lags_where_asked_and_shows_the_version_before(served: Served) -> None:
+def test_search_lags_where_asked_and_leaves_out_what_is_not_indexed(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = served.client
+    first = client.put(patient("a", active=True))["meta"]["lastUpdated"]
     client.put(patient("a", active=False))
+    indexed = round(datetime.fromisoformat(first).timestamp() * 1000)
+    monkeypatch.setattr("local.healthlake.api.now_ms", lambda: indexed + 60_000)
     client.plan_faults(search_lag_seconds=60)
     assert list(client.search("Patient")) == []
+    assert [found["active"] for found in client.search("Patient", consistency="strong")] == [True]
     client.plan_faults(search_lag_seconds=0)
     assert [found["active"] for found in client.search("Patient")] == [False]
 

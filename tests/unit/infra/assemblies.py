@@ -4,6 +4,7 @@ seconds."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ ON_AWS = Settings(
 def on_aws() -> Assembly:
     """As it would be deployed to an account."""
     return synthesized(ON_AWS, SHARED / "aws.cdk.out")
+
+
+def with_feed(feed: str) -> Assembly:
+    """As it would be deployed with a change feed that announces what it lands."""
+    return synthesized(
+        replace(ON_AWS, change_feed=feed, resource_events=True), SHARED / f"aws-{feed}.cdk.out"
+    )
 
 
 def template(assembly: Assembly) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,13 @@ def findings(folder: Path, make: Callable[[App], object]) -> list[str]:
     ]
 
 
+def _with_feed(feed: str, build: Path, app: App) -> None:
+    from infra.stack import WatershedStack
+    from tests.unit.infra.assemblies import ON_AWS
+
+    WatershedStack(app, replace(ON_AWS, change_feed=feed, resource_events=True), build)
+
+
 def main(folder: Path) -> None:
     from infra.node import use_packaged_node
 
@@ -51,6 +60,10 @@ def main(folder: Path) -> None:
 
     found = {
         "watershed": findings(folder / "out", lambda app: WatershedStack(app, ON_AWS, folder / "build")),
+        **{
+            feed: findings(folder / feed, partial(_with_feed, feed, folder / "build"))
+            for feed in ("cloudtrail", "subscription")
+        },
         "wrong": findings(folder / "wrong", lambda app: s3.Bucket(Stack(app, "Wrong"), "Unprotected")),
     }
     sys.stdout.write(json.dumps(found))

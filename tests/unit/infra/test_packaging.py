@@ -58,9 +58,12 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_is_a_function_for_each_folder() -> None:
     assert FUNCTIONS == [
+        "find_fhir_changes",
         "land_export",
+        "land_fhir_changes",
         "land_item_changes",
         "land_parked_changes",
+        "note_fhir_changes",
         "partition_item_changes",
         "poll_export",
         "publish_resources",

@@ -12,7 +12,7 @@ import pytest
 
 from infra.assembly import Assembly, SynthesisError, synthesized
 from infra.packaging import REPOSITORY
-from tests.unit.infra.assemblies import ON_AWS
+from tests.unit.infra.assemblies import ON_AWS, with_feed
 
 # The CDK adds the dependency of each function on its role, which the reference to the role implies.
 _ACCEPTED = {"W3005"}
@@ -35,15 +35,19 @@ def nag_findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str
     return found
 
 
-def test_the_stack_passes_the_aws_solutions_rules(nag_findings: dict[str, list[str]]) -> None:
-    assert nag_findings["watershed"] == []
+@pytest.mark.parametrize("stack", ["watershed", "cloudtrail", "subscription"])
+def test_the_stack_passes_the_aws_solutions_rules(nag_findings: dict[str, list[str]], stack: str) -> None:
+    assert nag_findings[stack] == []
 
 
 def test_the_aws_solutions_rules_are_really_checked(nag_findings: dict[str, list[str]]) -> None:
     assert "AwsSolutions-S10 at Wrong/Unprotected/Resource" in nag_findings["wrong"]
 
 
-def test_cfn_lint_finds_nothing(assembly: Assembly) -> None:
+@pytest.mark.parametrize("feed", ["none", "cloudtrail", "subscription"])
+def test_cfn_lint_finds_nothing(assembly: Assembly, feed: str) -> None:
+    if feed != "none":
+        assembly = with_feed(feed)
     linted = subprocess.run(
         [_CFN_LINT, "--format", "json", "--template", str(assembly.template_file)],
         capture_output=True,

@@ -24,7 +24,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON, non-ASCII as it is, decimals as they were read."""
+    """One line of compact JSON, non-ASCII as it is, decimals as they were read."""
     return _MARKED.sub(r"\1", json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 

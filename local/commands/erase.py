@@ -20,7 +20,9 @@ def erase(
     resource: Annotated[
         str | None, typer.Option(help="A FHIR resource, Type/id, and what refers to it.")
     ] = None,
-    item: Annotated[str | None, typer.Option(help="An item: <item type>/<key>[/<sort key>].")] = None,
+    item: Annotated[
+        str | None, typer.Option(help="An item: TYPE/KEY or TYPE/KEY/SORT_KEY, TYPE an item type.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Erase a subject from every table, its history and snapshots, and from what has landed.

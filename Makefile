@@ -4,8 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
+SQL_ON_FHIR_TESTS ?= ../shared/sql-on-fhir-v2/tests
 
-.PHONY: help setup demo test lint format types unit synth lock clean
+.PHONY: help setup demo test lint format types unit conformance synth lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -41,6 +42,14 @@ types: $(SETUP) ## mypy, strict
 
 unit: $(SETUP) ## the fast tests only (no Spark, no emulator)
 	@$(BIN)/pytest -q -m 'not spark and not e2e'
+
+conformance: $(SETUP) ## SQL on FHIR v2: our cases, and the official ones from SQL_ON_FHIR_TESTS (or ../shared)
+	@$(BIN)/watershed view conformance tests/conformance/cases
+	@if [ -d "$(SQL_ON_FHIR_TESTS)" ]; then \
+	  $(BIN)/watershed view conformance "$(SQL_ON_FHIR_TESTS)" --report .watershed/sql-on-fhir-report.json; \
+	else \
+	  echo "No official cases: set SQL_ON_FHIR_TESTS to the tests folder of a FHIR/sql-on-fhir-v2 checkout."; \
+	fi
 
 synth: $(SETUP) ## synthesize the CloudFormation into .watershed/cdk.out
 	@$(BIN)/python -m infra.app

@@ -60,7 +60,9 @@ def _integers(operator: str, left: str, right: str) -> str:
 def _decimal_division(operator: str, left: Value, right: Value) -> Value:
     numerator, denominator = decimal(left), f"nullif({decimal(right)}, 0)"
     if operator == "div":
-        return Value(f"try_cast({numerator} div {denominator} AS INT)", "integer")
+        # `div` counts in 64 bits and in ANSI mode throws beyond, so what an integer cannot hold is kept from it.
+        fits = f"abs(try_divide({_double(left)}, {_double(right)})) < 2147483649D"
+        return Value(case((fits, f"try_cast({numerator} div {denominator} AS INT)")), "integer")
     return Value(f"try_cast({numerator} % {denominator} AS {_RESULT})", "decimal", numeric=True)
 
 
@@ -95,11 +97,11 @@ def boundary(value: Value, high: bool, places: int | None) -> Value:
     )
     exponent = f"coalesce(try_cast(nullif(substring({text}, length({mantissa}) + 2), '') AS INT), 0)"
     scale = f"({fraction} - {exponent})"
-    number, operator = decimal(value), "+" if high else "-"
+    number, shift = decimal(value), "try_add" if high else "try_subtract"
     half = case(
         (f"{scale} >= 0", f"try_cast(concat('0.', repeat('0', {scale}), '5') AS {_WIDE})"),
         otherwise=f"try_cast(concat('5', repeat('0', -{scale} - 1)) AS {_WIDE})",
     )
-    edge = f"({number} {operator} {half})"
+    edge = f"{shift}({number}, {half})"
     rounded = f"{'ceil' if high else 'floor'}({edge}, {places})"
     return Value(f"try_cast({rounded} AS {_RESULT})", "decimal", numeric=True)

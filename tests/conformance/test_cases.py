@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from glue_jobs.sql_on_fhir.conformance import CaseResult, report, run_suite
+from tests.conftest import ANSI_MODES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -43,11 +44,13 @@ class Results:
         return self.done[case]
 
 
-@pytest.fixture(scope="module")
-def light_spark(spark: SparkSession) -> Iterator[SparkSession]:
+@pytest.fixture(scope="module", params=ANSI_MODES, ids=lambda mode: f"ansi={mode}")
+def light_spark(spark: SparkSession, request: pytest.FixtureRequest) -> Iterator[SparkSession]:
     """Compiling each small query to Java costs more than running it; `tests/spark` covers the compiled form."""
     spark.conf.set("spark.sql.codegen.wholeStage", "false")
+    spark.conf.set("spark.sql.ansi.enabled", request.param)
     yield spark
+    spark.conf.set("spark.sql.ansi.enabled", ANSI_MODES[0])
     spark.conf.unset("spark.sql.codegen.wholeStage")
 
 

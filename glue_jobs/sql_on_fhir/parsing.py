@@ -37,8 +37,8 @@ def exact_decimals(text: str, keys: frozenset[str]) -> str:
     """The line with the lossy numbers of decimal elements in quotes.
 
     An unescaped `"key"` followed by a colon cannot occur inside a JSON string, so nothing else can match. One
-    replacement per key, because Java searches fast for a pattern that starts with fixed text. Few lines have
-    such a number, and finding that out costs a tenth of what rewriting a line does.
+    replacement per key, because Java searches fast for a pattern that starts with fixed text. Lines
+    without such a number are only searched, not rewritten.
     """
     exact, lossy = text, []
     for key in sorted(keys):

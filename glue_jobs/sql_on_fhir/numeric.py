@@ -67,10 +67,20 @@ def _decimal_division(operator: str, left: Value, right: Value) -> Value:
 
 
 def negate(value: Value) -> Value:
-    """The number with its sign changed."""
+    """The number with its sign changed; a decimal that is text stays text, digits as written."""
     if value.type in INTEGERS:
-        return Value(f"try_subtract(0, {value.sql})", value.type)
-    return Value(f"(- {decimal(value, _RESULT)})", "decimal", numeric=True)
+        literal = None if value.literal is None else str(-int(value.literal))
+        sql = f"try_subtract(0, {value.sql})" if literal is None else f"({literal})"
+        return Value(sql, "integer", literal=literal)
+    if value.numeric:
+        return Value(f"(- {value.sql})", "decimal", numeric=True)
+    text = value.sql
+    sql = case(
+        (f"startswith({text}, '-')", f"substring({text}, 2)"),
+        (f"try_cast({text} AS DOUBLE) = 0", text),
+        otherwise=f"concat('-', {text})",
+    )
+    return Value(sql, "decimal")
 
 
 def lexical(value: Value) -> str:
@@ -90,7 +100,7 @@ def boundary(value: Value, high: bool, places: int | None) -> Value:
     places = DEFAULT_PLACES if places is None else places
     if not 0 <= places <= 15:
         return Value("CAST(NULL AS DECIMAL(38,15))", "decimal", numeric=True)
-    text = f"CAST({value.sql} AS STRING)"
+    text = lexical(value) if value.numeric else f"CAST({value.sql} AS STRING)"
     mantissa = f"substring_index(lower({text}), 'e', 1)"
     fraction = case(
         (f"contains({mantissa}, '.')", f"length(substring_index({mantissa}, '.', -1))"), otherwise="0"

@@ -49,7 +49,8 @@ class Scope:
     resource: Value
     constants: Mapping[str, Value] = field(default_factory=dict)
     row_index: str = "0"
-    around: tuple[tuple[str, str], ...] = ()  # (array, name of its item) of each iteration around, outermost first
+    # (array, name of its item) of each iteration around, outermost first
+    around: tuple[tuple[str, str], ...] = ()
     names: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def fresh(self, prefix: str = "x") -> str:
@@ -114,9 +115,7 @@ class Compiler:
                 source = self.visit(node.source, this)
                 if node.operator == "as":
                     return self.of_type(node, source, node.type)
-                return boolean(
-                    case((self.present(source), self.of_type(node, source, node.type).present))
-                )
+                return boolean(case((self.present(source), self.of_type(node, source, node.type).present)))
         raise self.unsupported(node, type(node).__name__)
 
     def _literal(self, node: Literal) -> Value:

@@ -4,11 +4,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
+SQL_ON_FHIR_TESTS ?= ../shared/sql-on-fhir-v2/tests
 
-.PHONY: help setup demo test lint format types unit synth lock clean
+.PHONY: help setup demo test lint format types unit conformance spark4 bench synth lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 14
 
 setup: $(SETUP) ## the virtual environment, from the hash-pinned lock (skipped when up to date)
 
@@ -39,8 +40,22 @@ format: $(SETUP) ## ruff: fix and format
 types: $(SETUP) ## mypy, strict
 	@$(BIN)/mypy
 
+spark4: $(SETUP) ## the SQL on FHIR runner on Spark 4.1.1 (Glue 6.0), ANSI mode on and off
+	@$(BIN)/python -m scripts.spark4
+
+bench: $(SETUP) ## the SQL on FHIR runner beside DuckDB and plain Spark
+	@$(BIN)/python -m benchmarks.sql_on_fhir
+
 unit: $(SETUP) ## the fast tests only (no Spark, no emulator)
 	@$(BIN)/pytest -q -m 'not spark and not e2e'
+
+conformance: $(SETUP) ## SQL on FHIR v2: our cases, and the official ones from SQL_ON_FHIR_TESTS (or ../shared)
+	@$(BIN)/watershed view conformance tests/conformance/cases
+	@if [ -d "$(SQL_ON_FHIR_TESTS)" ]; then \
+	  $(BIN)/watershed view conformance "$(SQL_ON_FHIR_TESTS)" --report .watershed/sql-on-fhir-report.json; \
+	else \
+	  echo "No official cases: set SQL_ON_FHIR_TESTS to the tests folder of a FHIR/sql-on-fhir-v2 checkout."; \
+	fi
 
 synth: $(SETUP) ## synthesize the CloudFormation into .watershed/cdk.out
 	@$(BIN)/python -m infra.app
@@ -48,7 +63,8 @@ synth: $(SETUP) ## synthesize the CloudFormation into .watershed/cdk.out
 lock: ## renew the lock files (needs uv on the path)
 	@printf 'pip\nsetuptools\nwheel\n' | uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-build.lock
 	@uv pip compile pyproject.toml --extra dev -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+	@uv pip compile requirements-spark4.in -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-spark4.lock
 
 clean: ## remove the environment and all local state
 	@[ ! -x $(BIN)/watershed ] || $(BIN)/watershed down --purge
-	@rm -rf .venv build *.egg-info
+	@rm -rf .venv .venv-spark4 build *.egg-info

@@ -41,6 +41,8 @@ _ENGINE: Mapping[str, str] = {
     # C2's compile threads fight the tasks for two cores; jobs here end before they pay off.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC",
     "spark.sql.session.timeZone": "UTC",
+}
+_LAKE: Mapping[str, str] = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
     "spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog",
     "spark.sql.catalog.lake.type": "hadoop",
@@ -58,6 +60,15 @@ def iceberg_jar() -> Path:
     return Path(snowpark_connect_deps_iceberg.__file__).parent / "jars" / _ICEBERG_JAR
 
 
+def engine_settings(scratch: Path) -> dict[str, str]:
+    """The settings of a local Spark without a lake; `scratch` is the folder for what it spills."""
+    return {
+        **_ENGINE,
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+    }
+
+
 def spark_settings(mirror: Path, buckets: Iterable[str], warehouse: str) -> dict[str, str]:
     """The settings of a local Spark.
 
@@ -67,10 +78,8 @@ def spark_settings(mirror: Path, buckets: Iterable[str], warehouse: str) -> dict
     buckets : names of the buckets to mount
     warehouse : ``s3://<bucket>/<prefix>`` of the Iceberg warehouse; its bucket is among ``buckets``
     """
-    settings = dict(_ENGINE)
+    settings = {**engine_settings(mirror.parent / "spark"), **_LAKE}
     settings["spark.jars"] = str(iceberg_jar())
-    settings["spark.local.dir"] = str(mirror.parent / "spark")
-    settings["spark.sql.warehouse.dir"] = str(mirror.parent / "spark" / "warehouse")
     settings["spark.sql.catalog.lake.warehouse"] = warehouse
     for bucket in buckets:
         folder = (mirror / bucket).absolute()

@@ -49,6 +49,8 @@ class Scope:
     resource: Value
     constants: Mapping[str, Value] = field(default_factory=dict)
     row_index: str = "0"
+    # (array, name of its item) of each iteration around, outermost first
+    around: tuple[tuple[str, str], ...] = ()
     names: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def fresh(self, prefix: str = "x") -> str:
@@ -113,9 +115,7 @@ class Compiler:
                 source = self.visit(node.source, this)
                 if node.operator == "as":
                     return self.of_type(node, source, node.type)
-                return boolean(
-                    case((source.present, self.of_type(node, source, node.type, strict=False).present))
-                )
+                return boolean(case((self.present(source), self.of_type(node, source, node.type).present)))
         raise self.unsupported(node, type(node).__name__)
 
     def _literal(self, node: Literal) -> Value:
@@ -267,16 +267,13 @@ class Compiler:
             raise self.wrong(node, f"unknown type {name}")
         return plain
 
-    def of_type(self, node: Node, source: Value, name: str, strict: bool = True) -> Value:
-        """The items of a type. A type that can never occur is an error where `strict`, else empty."""
+    def of_type(self, node: Node, source: Value, name: str) -> Value:
+        """The items of a type; none where the element is never of that type."""
         wanted = self.type_of(node, name)
         if source.choice is not None:
             assert source.parent is not None
             if wanted in source.choice.types:
                 return self.element(source.parent, source.choice, wanted)
-            if strict:
-                possible = ", ".join(source.choice.types)
-                raise self.wrong(node, f"{source.choice.name}[x] is never a {wanted}, but {possible}")
             return EMPTY_VALUE
         if source.type == EMPTY or self.model.is_a(source.type, wanted):
             return source

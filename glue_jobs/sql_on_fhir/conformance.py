@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from glue_jobs.sql_on_fhir.errors import ReadError, SqlOnFhirError
 from glue_jobs.sql_on_fhir.json_rows import json_line
 from glue_jobs.sql_on_fhir.plan import compile_views
-from glue_jobs.sql_on_fhir.sql import FAILURE
+from glue_jobs.sql_on_fhir.sql import FAILURE, quote_text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -50,10 +50,17 @@ def run_suite(spark: SparkSession, folder: Path) -> Iterator[CaseResult]:
         document = json.loads(file.read_text(encoding="utf-8"), parse_float=_Written)
         if not {"resources", "tests"} <= document.keys():
             raise ReadError(f"{file} is not a test file: it lacks resources or tests")
-        lines = [(write_json(resource),) for resource in document["resources"]]
-        resources = spark.createDataFrame(lines, "resource STRING").coalesce(1)
+        resources = _resources(spark, document["resources"])
         for test in document["tests"]:
             yield CaseResult(file.name, test["title"], _failure(resources, test))
+
+
+def _resources(spark: SparkSession, resources: Sequence[Any]) -> DataFrame:
+    """The resources as SQL literals: a frame made from Python objects would start Python workers in every case."""
+    if not resources:
+        return spark.createDataFrame([], "resource STRING")
+    rows = ", ".join(f"({quote_text(write_json(resource))})" for resource in resources)
+    return spark.sql(f"SELECT resource FROM VALUES {rows} AS lines(resource)").coalesce(1)
 
 
 def report(results: Sequence[CaseResult]) -> dict[str, Any]:

@@ -26,10 +26,14 @@ from glue_jobs.sql_on_fhir.views import Column, Select, View
 
 @dataclass(frozen=True)
 class Options:
-    """`lexical` keeps values in their FHIR form; `depth` is how many levels a repeat is written out."""
+    """`lexical` keeps values in their FHIR form; `depth` is how many levels a repeat is written out.
+
+    With `measure`, the view is compiled to find out how deep its repeats go, not to be run.
+    """
 
     lexical: bool = False
     depth: int = 4
+    measure: bool = False
 
 
 @dataclass
@@ -125,7 +129,7 @@ class _Flattener:
     def _iterate(self, select: Select, scope: Scope, missing: str | None) -> tuple[Scope, str | None]:
         foci, outer = self._foci(select, scope), select.iteration == "forEachOrNull"
         item = scope.fresh("f")
-        inner = replace(scope, focus=foci.single(item), row_index="0")
+        inner = replace(_inside(scope, foci, item), row_index="0")
         if not foci.many:
             self.steps.append(Let(item, foci.sql))
             if outer:
@@ -196,7 +200,7 @@ class _Flattener:
             sql = case((foci.present, rows.array()), otherwise=self._no_rows(select, rows.outputs))
             return sql, rows.outputs
         item, at = scope.fresh("f"), scope.fresh("i")
-        rows = self._row_parts(select, replace(scope, focus=foci.single(item), row_index=at))
+        rows = self._row_parts(select, replace(_inside(scope, foci, item), row_index=at))
         variables = f"({item}, {at})" if _counts(select) else item
         if rows.joins:
             sql = f"flatten(transform({foci.array}, {variables} -> {rows.array()}))"
@@ -247,16 +251,27 @@ class _Flattener:
 
     def _resolved(self, outputs: list[Output]) -> CompiledView:
         """Fill in the nodes of repeats, the innermost first: what it reads is part of what the outer one reads."""
-        steps, depths = self.steps, list[tuple[Repeat, str]]()
+        steps, depths = self.steps, list[str]()
         for repeat in reversed(self.repeats):
-            sql = repeat.resolve()
-            depths = [(r, text.replace(repeat.token, sql)) for r, text in depths]
-            depths.append((repeat, sql))
+            if self.options.measure:
+                depths.append(repeat.depth_sql())
+            sql = repeat.resolve(measure=self.options.measure)
+            depths = [text.replace(repeat.token, sql) for text in depths]
             steps = [_substitute(step, repeat.token, sql) for step in steps]
             outputs = [replace(o, sql=o.sql.replace(repeat.token, sql)) for o in outputs]
         return CompiledView(
-            self.view.name, self.view.resource, tuple(steps), tuple(outputs), tuple(self.repeats)
+            self.view.name,
+            self.view.resource,
+            tuple(steps),
+            tuple(outputs),
+            repeats=bool(self.repeats),
+            depths=tuple(depths),
         )
+
+
+def _inside(scope: Scope, foci: Value, item: str) -> Scope:
+    """The scope of one item of an iteration."""
+    return replace(scope, focus=foci.single(item), around=(*scope.around, (foci.array, item)))
 
 
 def _substitute(step: Step, token: str, sql: str) -> Step:

@@ -357,14 +357,19 @@ def _key_of(reference: str, wanted: str | None) -> str:
     if wanted is None:
         pattern = quote_text("^[A-Z][A-Za-z]+/([^/?#]+)(?:/_history/[^/]+)?$")
         return f"nullif(regexp_extract({reference}, {pattern}, 1), '')"
-    key = f"substring({reference}, {len(wanted) + 2})"
-    plain = f"{key} <> '' AND translate({key}, '/?#', '') = {key}"
-    version = f"substring_index({key}, '/_history/', 1)"
-    plain_version = (
-        f"contains({key}, '/_history/') AND {version} <> '' AND translate({version}, '/?#', '') = {version}"
+    head, last = quote_text(wanted + "/"), f"substring_index({reference}, '/', -1)"
+    # Equal to its type and what follows the last slash: nearly every reference, and told without counting
+    # characters or looking each of them up, as substring and translate do.
+    plain = f"{reference} = concat({head}, {last}) AND {_is_id(last)}"
+    version = f"substring_index(substring({reference}, {len(wanted) + 2}), '/_history/', 1)"
+    versioned = (
+        f"startswith({reference}, {head}) AND contains({reference}, '/_history/') AND {_is_id(version)}"
     )
-    branches = case((plain, key), (plain_version, version))
-    return case((f"startswith({reference}, {quote_text(wanted + '/')})", branches))
+    return case((plain, last), (f"{versioned} AND NOT contains({version}, '/')", version))
+
+
+def _is_id(text: str) -> str:
+    return f"{text} <> '' AND NOT contains({text}, '?') AND NOT contains({text}, '#')"
 
 
 _Builder = Callable[[_Use], Value]

@@ -60,15 +60,27 @@ def _integers(operator: str, left: str, right: str) -> str:
 def _decimal_division(operator: str, left: Value, right: Value) -> Value:
     numerator, denominator = decimal(left), f"nullif({decimal(right)}, 0)"
     if operator == "div":
-        return Value(f"try_cast({numerator} div {denominator} AS INT)", "integer")
+        # `div` counts in 64 bits and in ANSI mode throws beyond, so what an integer cannot hold is kept from it.
+        fits = f"abs(try_divide({_double(left)}, {_double(right)})) < 2147483649D"
+        return Value(case((fits, f"try_cast({numerator} div {denominator} AS INT)")), "integer")
     return Value(f"try_cast({numerator} % {denominator} AS {_RESULT})", "decimal", numeric=True)
 
 
 def negate(value: Value) -> Value:
-    """The number with its sign changed."""
+    """The number with its sign changed; a decimal that is text stays text, digits as written."""
     if value.type in INTEGERS:
-        return Value(f"try_subtract(0, {value.sql})", value.type)
-    return Value(f"(- {decimal(value, _RESULT)})", "decimal", numeric=True)
+        literal = None if value.literal is None else str(-int(value.literal))
+        sql = f"try_subtract(0, {value.sql})" if literal is None else f"({literal})"
+        return Value(sql, "integer", literal=literal)
+    if value.numeric:
+        return Value(f"(- {value.sql})", "decimal", numeric=True)
+    text = value.sql
+    sql = case(
+        (f"startswith({text}, '-')", f"substring({text}, 2)"),
+        (f"try_cast({text} AS DOUBLE) = 0", text),
+        otherwise=f"concat('-', {text})",
+    )
+    return Value(sql, "decimal")
 
 
 def lexical(value: Value) -> str:
@@ -88,18 +100,18 @@ def boundary(value: Value, high: bool, places: int | None) -> Value:
     places = DEFAULT_PLACES if places is None else places
     if not 0 <= places <= 15:
         return Value("CAST(NULL AS DECIMAL(38,15))", "decimal", numeric=True)
-    text = f"CAST({value.sql} AS STRING)"
+    text = lexical(value) if value.numeric else f"CAST({value.sql} AS STRING)"
     mantissa = f"substring_index(lower({text}), 'e', 1)"
     fraction = case(
         (f"contains({mantissa}, '.')", f"length(substring_index({mantissa}, '.', -1))"), otherwise="0"
     )
     exponent = f"coalesce(try_cast(nullif(substring({text}, length({mantissa}) + 2), '') AS INT), 0)"
     scale = f"({fraction} - {exponent})"
-    number, operator = decimal(value), "+" if high else "-"
+    number, shift = decimal(value), "try_add" if high else "try_subtract"
     half = case(
         (f"{scale} >= 0", f"try_cast(concat('0.', repeat('0', {scale}), '5') AS {_WIDE})"),
         otherwise=f"try_cast(concat('5', repeat('0', -{scale} - 1)) AS {_WIDE})",
     )
-    edge = f"({number} {operator} {half})"
+    edge = f"{shift}({number}, {half})"
     rounded = f"{'ceil' if high else 'floor'}({edge}, {places})"
     return Value(f"try_cast({rounded} AS {_RESULT})", "decimal", numeric=True)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glue_jobs.sql_on_fhir.needs import Need
-from glue_jobs.sql_on_fhir.sql import named_struct, quote_name, quote_text
+from glue_jobs.sql_on_fhir.sql import case, named_struct, quote_name, quote_text
 from glue_jobs.sql_on_fhir.steps import ROOT
 
 if TYPE_CHECKING:
@@ -37,12 +37,15 @@ def exact_decimals(text: str, keys: frozenset[str]) -> str:
     """The line with the lossy numbers of decimal elements in quotes.
 
     An unescaped `"key"` followed by a colon cannot occur inside a JSON string, so nothing else can match. One
-    replacement per key, because Java searches fast for a pattern that starts with fixed text.
+    replacement per key, because Java searches fast for a pattern that starts with fixed text. Lines
+    without such a number are only searched, not rewritten.
     """
+    exact, lossy = text, []
     for key in sorted(keys):
-        pattern, replacement = rf'"{key}"\s*:\s*({_LOSSY})', f'"{key}":"$1"'
-        text = f"regexp_replace({text}, {quote_text(pattern)}, {quote_text(replacement)})"
-    return text
+        pattern, replacement = quote_text(rf'"{key}"\s*:\s*({_LOSSY})'), quote_text(f'"{key}":"$1"')
+        exact = f"regexp_replace({exact}, {pattern}, {replacement})"
+        lossy.append(f"{text} RLIKE {pattern}")
+    return case((" OR ".join(lossy), exact), otherwise=text) if lossy else text
 
 
 def schema(need: Need) -> str:

@@ -121,7 +121,8 @@ class Plan:
             return self
         levels = _FIRST_LEVELS
         while levels <= _MOST_LEVELS:
-            depth = _deepest(_compile(self.definitions, replace(self.options, depth=levels)), parse, levels)
+            measuring = _compile(self.definitions, replace(self.options, depth=levels, measure=True))
+            depth = _deepest(measuring, parse)
             if depth <= levels:
                 return _compile(self.definitions, replace(self.options, depth=max(depth, 1)))
             levels *= 2
@@ -168,11 +169,11 @@ def flatten(parsed: DataFrame, view: CompiledView, carry: Sequence[str]) -> Data
     return frame.selectExpr(*(quote_name(name) for name in carry), *columns)
 
 
-def _deepest(plan: Plan, parse: Callable[[Need], DataFrame], levels: int) -> int:
-    """The deepest level that any repeat of any view has in the data; `levels + 1` for anything deeper."""
+def _deepest(plan: Plan, parse: Callable[[Need], DataFrame]) -> int:
+    """The deepest level that any repeat of any view has in the data; one more than the plan's for anything deeper."""
     deepest = 0
     for type_plan in plan.types:
-        expressions = [repeat.depth_sql(levels) for view in type_plan.views for repeat in view.repeats]
+        expressions = [depth for view in type_plan.views for depth in view.depths]
         if expressions:
             row = parse(type_plan.need).selectExpr(*(f"max({sql})" for sql in expressions)).first()
             deepest = max([deepest, *(value for value in row or () if value is not None)])

@@ -43,15 +43,17 @@ class Repeat:
         """All nodes, root excluded; its SQL is a token that `resolve` knows the meaning of."""
         return Value(self.token, self.type, many=True, clean=True, need=self.shape)
 
-    def resolve(self) -> str:
-        """The SQL of the nodes."""
-        return self._level(self.scope.focus, 1)
+    def resolve(self, measure: bool = False) -> str:
+        """The SQL of the nodes. Where depths are measured, nodes too deep are left out instead of failing."""
+        return self._level(self.scope.focus, 1, measure)
 
-    def _level(self, parent: Value, level: int) -> str:
+    def _level(self, parent: Value, level: int, measure: bool) -> str:
         children = self._children(parent)
         if children is None:
             return self._none()
         if level > self.depth:
+            if measure:
+                return self._none()
             message = f"`repeat` goes deeper than the {self.depth} levels that were measured; run again"
             return case((children.present, fail(message)), otherwise=self._none())
         assert children.need is not None
@@ -59,7 +61,7 @@ class Repeat:
         name = self.scope.fresh("n")
         node = children.single(name)
         own = f"array({_project(name, self.shape)})"
-        below = self._level(node, level + 1)
+        below = self._level(node, level + 1, measure)
         return f"coalesce(flatten(transform({children.array}, {name} -> concat({own}, {below}))), {self._none()})"
 
     def _none(self) -> str:
@@ -84,18 +86,24 @@ class Repeat:
             value.need.merge(found[0].need)
         return replace(compiler.either(found), need=_Joined.of([v.need for v in found if v.need is not None]))
 
-    def depth_sql(self, levels: int) -> str:
-        """How many levels a resource has, as an expression; `levels + 1` stands for more than `levels`."""
-        return self._depth(self.scope.focus, 1, levels)
+    def depth_sql(self) -> str:
+        """How many levels a resource has, as an expression; one more than `depth` stands for anything deeper.
 
-    def _depth(self, parent: Value, level: int, levels: int) -> str:
+        It is about whole resources: the iterations around the repeat are gone through once more.
+        """
+        sql = self._depth(self.scope.focus, 1)
+        for array, item in reversed(self.scope.around):
+            sql = f"coalesce(array_max(transform({array}, {item} -> {sql})), 0)"
+        return sql
+
+    def _depth(self, parent: Value, level: int) -> str:
         children = self._children(parent)
         if children is None:
             return "0"
-        if level > levels:
+        if level > self.depth:
             return case((children.present, "1"), otherwise="0")
         name = self.scope.fresh("n")
-        below = self._depth(children.single(name), level + 1, levels)
+        below = self._depth(children.single(name), level + 1)
         deepest = f"array_max(transform({children.array}, {name} -> 1 + {below}))"
         return f"coalesce({deepest}, 0)"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glue_jobs.sql_on_fhir.columns import Output
-from glue_jobs.sql_on_fhir.repeat import Repeat
 
 ROOT = "_r"  # the column of parsed resources that every expression starts from
 
@@ -38,10 +37,14 @@ Step = Keep | Let | Unnest
 
 @dataclass(frozen=True)
 class CompiledView:
-    """`steps` in order, then `outputs`; `guards` are true for a resource that cannot be flattened."""
+    """`steps` in order, then `outputs`.
+
+    `depths` has an expression for each repeat that says how many levels a resource has, if compiled to measure.
+    """
 
     name: str
     resource: str
     steps: tuple[Step, ...]
     outputs: tuple[Output, ...]
-    repeats: tuple[Repeat, ...] = ()
+    repeats: bool = False
+    depths: tuple[str, ...] = ()

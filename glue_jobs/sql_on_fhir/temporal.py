@@ -82,8 +82,16 @@ def _compare_text(operator: str, a: str, b: str) -> str:
 
 
 def compare_times(operator: str, left: Value, right: Value) -> str:
-    """A comparison of times of day."""
-    return _compare_text(operator, left.sql, right.sql)
+    """A comparison of times of day. Seconds and their fractions are one precision: 10:00:00 is 10:00:00.0."""
+    a, b = (_whole_fraction(value.sql) for value in (left, right))
+    return _compare_text(operator, a, b)
+
+
+def _whole_fraction(time: str) -> str:
+    padded = f"rpad(concat({time}, '.'), 18, '0')"
+    return case(
+        (f"length({time}) = 8", padded), (f"length({time}) > 8", f"rpad({time}, 18, '0')"), otherwise=time
+    )
 
 
 def boundary(value: Value, high: bool, precision: int | None) -> Value:
@@ -100,10 +108,9 @@ def boundary(value: Value, high: bool, precision: int | None) -> Value:
     time = _fill_time(f"substring({local}, 12)", high)
     zone = f"coalesce(nullif({_zone(text)}, ''), {quote_text(_LATEST_ZONE if high else _EARLIEST_ZONE)})"
     if precision in (4, 6, 8):
-        cut = {4: 4, 6: 7, 8: 10}[precision]
-        return Value(case((_matches(text), f"left({day}, {cut})")), "dateTime")
-    if precision not in (None, 17):
-        return Value("CAST(NULL AS STRING)", "dateTime")
+        return Value(case((_matches(text), _cut(day, precision, {4: 4, 6: 7, 8: 10}))), "dateTime")
+    if precision is not None:
+        time = _cut(time, precision, {10: 2, 12: 5, 14: 8, 17: 12})
     return Value(case((_matches(text), f"concat({day}, 'T', {time}, {zone})")), "dateTime")
 
 

@@ -108,6 +108,7 @@ def conformance(
                     f"[red]failed[/red] {result.file}: {escape(result.name)}\n  {escape(result.error or '')}"
                 )
         if report_file is not None:
+            report_file.parent.mkdir(parents=True, exist_ok=True)
             report_file.write_text(json.dumps(report(results), indent=2) + "\n", encoding="utf-8")
     passed = sum(result.passed for result in results)
     console.print(f"{passed} of {len(results)} cases passed")

@@ -22,6 +22,12 @@ time.tzset()
 settings.register_profile("watershed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("watershed")
 
+
+def examples(usually: int) -> int:
+    """How many examples a long property test tries: `WATERSHED_EXAMPLES=10` makes it ten times as many."""
+    return round(usually * float(os.environ.get("WATERSHED_EXAMPLES", "1")))
+
+
 LANDING_BUCKET = "watershed-landing-test"
 LAKE_BUCKET = "watershed-lake-test"
 

@@ -227,7 +227,7 @@ def _permissions(
 def _erasure_permissions(storage: Storage) -> list[Permission]:
     landing, lake, exports = storage.landing, storage.lake, storage.exports
     reason = "Whose data is erased, and so which objects hold it, is known only when it is asked for."
-    zones = ("fhir", "fhir_changes", "items", "quarantine", "erasure")
+    zones = ("fhir", "fhir_changes", "items", "quarantine", "replayed", "erasure")
     return [
         allow(
             "RewriteLanding",

@@ -10,6 +10,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.functions import PackagedFunction, Surroundings
+from infra.gap_alarms import EVENT_COUNT
 from infra.policies import allow
 
 BATCH_SIZE = 500
@@ -89,13 +90,15 @@ class LandItems(Construct):
             ],
             memory_mb=512,
         )
-        for name, table in tables.items():
-            self._map(name, table, landed, failures)
+        self.function = landed.function
+        self.mappings = {name: self._map(name, table, landed, failures) for name, table in tables.items()}
 
-    def _map(self, name: str, table: dynamodb.Table, landed: PackagedFunction, failures: s3.IBucket) -> None:
+    def _map(
+        self, name: str, table: dynamodb.Table, landed: PackagedFunction, failures: s3.IBucket
+    ) -> lambda_.CfnEventSourceMapping:
         if table.table_stream_arn is None:
             raise ValueError(f"Table {name} has no stream to land changes from")
-        lambda_.CfnEventSourceMapping(
+        return lambda_.CfnEventSourceMapping(
             self,
             f"{table.node.id}Stream",
             function_name=landed.function.function_name,
@@ -113,6 +116,8 @@ class LandItems(Construct):
             bisect_batch_on_function_error=True,
             maximum_retry_attempts=RETRY_ATTEMPTS,
             maximum_record_age_in_seconds=RECORD_AGE_SECONDS,
+            # Counts what is parked, for the alarm on it.
+            metrics_config=lambda_.CfnEventSourceMapping.MetricsConfigProperty(metrics=[EVENT_COUNT]),
             # S3 and not SQS: a queue gets only where the records are in the stream, which forgets them
             # after a day; S3 gets the records themselves.
             destination_config=lambda_.CfnEventSourceMapping.DestinationConfigProperty(

@@ -15,6 +15,7 @@ from infra.export import Export
 from infra.fan_out import FanOut
 from infra.firehose import DeliverByFirehose
 from infra.functions import Surroundings
+from infra.gap_alarms import GapAlarms
 from infra.item_tables import ItemTables
 from infra.jobs import Jobs, SecurityConfiguration, Workflow
 from infra.landing import LandItems
@@ -60,7 +61,7 @@ class WatershedStack(Stack):
         storage = Storage(self, "Storage", settings, key)
         item_types = load_item_types().values()
         items = ItemTables(self, "Items", settings, key, item_types)
-        _deliver_items(self, given, items, storage)
+        landed = _deliver_items(self, given, items, storage)
         if settings.fan_out:
             FanOut(self, "FanOut", given, items.tables, item_types)
 
@@ -77,6 +78,8 @@ class WatershedStack(Stack):
             self, "Export", given, storage, workflow, endpoint.value_as_string, datastore.value_as_string
         )
         feed = change_feed(self, "ChangeFeed", given, storage, export)
+        if landed:
+            GapAlarms(self, "GapAlarms", settings, landed.function, landed.mappings, export.topic)
 
         outputs = {
             "LandingBucket": storage.landing.bucket_name,
@@ -106,9 +109,11 @@ class WatershedStack(Stack):
             CfnOutput(self, f"Out{name}", value=value).override_logical_id(name)
 
 
-def _deliver_items(scope: Construct, given: Surroundings, items: ItemTables, storage: Storage) -> None:
+def _deliver_items(
+    scope: Construct, given: Surroundings, items: ItemTables, storage: Storage
+) -> LandItems | None:
     """Each table's changes by one delivery and never by both: a stream serves two readers, and the fan-out is
-    the other."""
+    the other. The direct delivery, where a table has it."""
     chosen = given.settings.firehose_tables
     for name in chosen:
         if name not in items.tables:
@@ -117,8 +122,9 @@ def _deliver_items(scope: Construct, given: Surroundings, items: ItemTables, sto
                 "firehose_tables", f"{name!r} is no table of the item types; they are {known}"
             )
     direct = {name: table for name, table in items.tables.items() if name not in chosen}
-    if direct:
-        LandItems(scope, "LandItems", given, direct, storage.landing, storage.failures)
     if chosen:
         by_firehose = {name: table for name, table in items.tables.items() if name in chosen}
         DeliverByFirehose(scope, "DeliverByFirehose", given, by_firehose, storage.landing)
+    if not direct:
+        return None
+    return LandItems(scope, "LandItems", given, direct, storage.landing, storage.failures)

@@ -86,6 +86,7 @@ class Storage(Construct):
             [
                 # What was exported has been copied to landing; the manifests tell the history of exports.
                 s3.LifecycleRule(id="exported", prefix="exports/", expiration=Duration.days(30)),
+                s3.LifecycleRule(id="items", prefix="AWSDynamoDB/", expiration=Duration.days(30)),
                 s3.LifecycleRule(id="manifests", prefix="manifests/", expiration=Duration.days(365)),
             ],
         )

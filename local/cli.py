@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from local.commands import demo, erase, lifecycle, pipeline, query, sample, status, view
+from local.commands import demo, erase, items, lifecycle, pipeline, query, replay, sample, status, view
 
 app = typer.Typer(
     name="watershed",
@@ -23,6 +23,7 @@ for command in (
     sample.change,
     pipeline.export,
     pipeline.run,
+    replay.replay,
     query.query,
     status.status,
     erase.erase,
@@ -30,6 +31,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(view.app, name="view")
+app.add_typer(items.app, name="items")
 
 
 def main() -> None:

@@ -17,6 +17,10 @@ from glue_jobs.lake.tables import quoted
 from schemas import Attribute, ItemType
 
 REMOVED = "REMOVE"
+BACKFILL = "BACKFILL"
+REFUSED = "REFUSED"
+"""Event of an exported item whose attributes do not have their types: it was there, and no more is known."""
+_EXPORT_EVENT = "^sexport/[^@]+@[0-9-]{10}T[0-9:.]{8,15}Z$"
 _ENVELOPE = (
     "array<struct<sevent_id: string, sevent_name: string, ssequence_number: string, schanged_at: string,"
     " skeys: map<string, string>, snew_image: map<string, string>, sexpired: string, slanded_at: string>>"
@@ -126,14 +130,19 @@ def _with_verdict(values: DataFrame, item_type: ItemType) -> DataFrame:
 
 def _is_envelope() -> Column:
     known = F.col("_e.sevent_name").isin("sINSERT", "sMODIFY", "s" + REMOVED)
+    exported = (
+        F.col("_e.sevent_name").isin("s" + BACKFILL, "s" + REMOVED)
+        & F.col("_e.ssequence_number").isNull()
+        & F.col("_e.sevent_id").rlike(_EXPORT_EVENT)
+    )
     readable = (
-        F.col("_e.ssequence_number").rlike("^s[0-9]{1,40}$")
+        (exported | (known & F.col("_e.ssequence_number").rlike("^s[0-9]{1,40}$")))
         & F.col("_moment").isNotNull()
         & F.col("_e.skeys").isNotNull()
         & F.startswith(F.col("_e.sevent_id"), F.lit("s"))
     )
     complete = F.col("_e.snew_image").isNotNull() | (F.col("_e.sevent_name") == "s" + REMOVED)
-    return F.coalesce(known & readable & complete, F.lit(False))
+    return F.coalesce(readable & complete, F.lit(False))
 
 
 def _problems(index: int, attribute: Attribute, is_key: bool) -> list[Column]:

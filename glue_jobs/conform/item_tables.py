@@ -108,8 +108,10 @@ def write_versions(spark: SparkSession, versions: DataFrame, tables: ItemTables)
             spark,
             versions.where("_news"),
             tables.history,
-            (*tables.keys, "_sequence_number"),
-            removals=False,
+            tables.keys,
+            # Rows of exports have no number, and the event's id instead.
+            change="coalesce({0}._sequence_number, {0}._event_id)",
+            removes="_retracted",
         )
     return Written(last, news)
 
@@ -120,26 +122,26 @@ def _write(
     table: str,
     key: Sequence[str],
     *,
-    removals: bool = True,
+    change: str = "",
+    removes: str = _REMOVES,
     adds: bool = True,
 ) -> None:
-    """Upsert rows by key; with ``removals``, rows that say so remove theirs."""
+    """Upsert rows by key and ``change``; rows for which ``removes`` holds remove theirs."""
     names = [quoted(name) for name in spark.table(table).columns]
     if current_snapshot(iceberg_table(spark, table)) is None:
         if adds:
-            first = rows.where(f"not {_REMOVES}") if removals else rows
-            first.select(*names).writeTo(table).append()
+            rows.where(f"not {removes}").select(*names).writeTo(table).append()
         return
     source = f"_news_of_{table.rpartition('.')[2]}"
-    removes = f"s.{_REMOVES}" if removals else "false"
     rows.createOrReplaceTempView(source)
     try:
         spark.sql(
             f"merge into {table} t using {source} s"
             f" on {' and '.join(f't.{quoted(name)} = s.{quoted(name)}' for name in key)}"
-            f" when matched and {removes} then delete"
+            f"{' and ' + change.format('t') + ' = ' + change.format('s') if change else ''}"
+            f" when matched and s.{removes} then delete"
             f" when matched then update set {', '.join(f't.{name} = s.{name}' for name in names)}"
-            f" when not matched and not {removes} then"
+            f" when not matched and not s.{removes} then"
             f" insert ({', '.join(names)}) values ({', '.join(f's.{name}' for name in names)})"
         )
     finally:

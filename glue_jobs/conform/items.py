@@ -7,22 +7,25 @@ learn which keys changed, so that they never learn of a change that the current 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from glue_jobs.conform.item_changes import read_changes
+from glue_jobs.conform.item_changes import REFUSED, read_changes
+from glue_jobs.conform.item_coverage import Exports, landed_exports
 from glue_jobs.conform.item_tables import ItemTables, ensure_item_tables, table_specs, write_versions
-from glue_jobs.conform.item_versions import stitch
+from glue_jobs.conform.item_versions import NO_EXPORTS, stitch
 from glue_jobs.lake.erased import without_erased_items
 from glue_jobs.lake.ledger import LandingObject, new_objects, object_key, record, uris
 from glue_jobs.lake.log import log
 from glue_jobs.lake.quarantine import COLUMNS as QUARANTINE_COLUMNS
-from glue_jobs.lake.quarantine import quarantine
+from glue_jobs.lake.quarantine import quarantine, release
+from glue_jobs.lake.rereads import Reread, pending_rereads
 from glue_jobs.lake.run import Run
+from glue_jobs.lake.tables import quoted
 from schemas import ItemType
 
 _LINE_COLUMNS = ("_text", "_object_key", "_place", "_reason", "_detail", "_key_hash")
@@ -46,8 +49,15 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
     for item_type in item_types:
         table_specs(item_type)
     tables = {each.name: ensure_item_tables(run.spark, run.catalog, each) for each in item_types}
+    marks, rereads = pending_rereads(run)
+    exports = {name: landed_exports(run, name) for name in {each.table_name for each in item_types}}
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        work = {each.name: pool.submit(conform_type, run, each, tables[each.name]) for each in item_types}
+        work = {
+            each.name: pool.submit(
+                conform_type, run, each, tables[each.name], rereads, exports[each.table_name]
+            )
+            for each in item_types
+        }
     consumed: list[LandingObject] = []
     failure: Exception | None = None
     for name, done in work.items():
@@ -56,37 +66,74 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
         except Exception as error:
             log("item type failed", run_id=run.run_id, item_type=name, error=type(error).__name__)
             failure = failure or error
+    if not failure:
+        # Marks and exports stand until every type has done what they ask for.
+        consumed += [*marks, *(each for known in exports.values() for each in known.news)]
     record(run, consumed)
     if failure:
         raise failure
 
 
-def conform_type(run: Run, item_type: ItemType, tables: ItemTables) -> list[LandingObject]:
+def conform_type(
+    run: Run,
+    item_type: ItemType,
+    tables: ItemTables,
+    rereads: Sequence[Reread] = (),
+    exports: Exports = NO_EXPORTS,
+) -> list[LandingObject]:
     """Bring what landed of one item type into its tables; the objects it consumed, for the ledger."""
     prefix = f"items/table_name={item_type.table_name}/item_type={item_type.name}/"
-    objects = new_objects(run, prefix)
+
+    def again(each: LandingObject) -> bool:
+        return any(reread.wants(each) for reread in rereads)
+
+    objects = new_objects(run, prefix, again=again)
     run.read(f"{item_type.sql_name}_objects", len(objects))
-    if not objects:
+    if not objects and not exports.news:
         return []
     changes = read_changes(_lines(run, objects), item_type).persist()
     try:
         total, refused = _counts(changes)
         run.read(f"{item_type.sql_name}_changes", total)
+        if rereads or run.arguments.full:
+            with _quarantining:
+                run.read("quarantine_retried", release(run, "items", {each.key for each in objects}))
         if refused:
             with _quarantining:
-                refused_lines = _refused_lines(changes)
-                quarantine(
-                    run, "items", without_erased_items(run, item_type, refused_lines, hash_column="key_hash")
-                )
-        if total > refused:
-            good = without_erased_items(run, item_type, changes.where("_reason is null"))
-            _merge(run, tables, good.drop(*_LINE_COLUMNS))
+                lines = _refused_lines(changes)
+                quarantine(run, "items", without_erased_items(run, item_type, lines, hash_column="key_hash"))
+        if total > refused or exports.known:
+            kept = without_erased_items(run, item_type, changes)
+            _merge(run, tables, _usable(kept, item_type), exports)
     finally:
         changes.unpersist()
     return objects
 
 
+def _usable(changes: DataFrame, item_type: ItemType) -> DataFrame:
+    """The good changes; and of exported items that are refused, that they were there."""
+    good = changes.where("_reason is null").drop(*_LINE_COLUMNS)
+    keys = {each.column for each in item_type.keys}
+    known = {*keys, "_event_id", "_changed_at", "_expired", "_sequence_number"}
+    refused = changes.where("_reason is not null and startswith(_event_id, 'export/')")
+    seen = refused.where(" and ".join(f"{quoted(name)} is not null" for name in keys)).select(
+        *(
+            (
+                F.lit(REFUSED)
+                if each.name == "_event_name"
+                else F.col(quoted(each.name))
+                if each.name in known
+                else F.lit(None).cast(each.dataType)
+            ).alias(each.name)
+            for each in good.schema.fields
+        )
+    )
+    return good.unionByName(seen)
+
+
 def _lines(run: Run, objects: list[LandingObject]) -> DataFrame:
+    if not objects:
+        return run.spark.createDataFrame([], "_text string, _object_key string, _place bigint")
     landing_uri = run.arguments.landing_uri
     lines = run.spark.read.text(uris(objects, landing_uri))
     return lines.select(
@@ -110,9 +157,11 @@ def _refused_lines(changes: DataFrame) -> DataFrame:
     return numbered.select(*(F.col(f"_{name}").alias(name) for name in QUARANTINE_COLUMNS))
 
 
-def _merge(run: Run, tables: ItemTables, changes: DataFrame) -> None:
+def _merge(run: Run, tables: ItemTables, changes: DataFrame, exports: Exports) -> None:
     history = run.spark.table(tables.history)
-    versions = stitch(changes, history, tables.keys, run.run_id, replace=run.arguments.full).persist()
+    versions = stitch(
+        changes, history, tables.keys, run.run_id, replace=run.arguments.full, exports=exports
+    ).persist()
     try:
         written = write_versions(run.spark, versions, tables)
     finally:

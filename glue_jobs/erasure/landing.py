@@ -24,7 +24,7 @@ from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import table_exists
 from schemas import ItemType
 
-PREFIXES = ("fhir/", MANIFESTS, "fhir_changes/", "items/", "quarantine/")
+PREFIXES = ("fhir/", MANIFESTS, "fhir_changes/", "items/", "quarantine/", "replayed/")
 TEMPORARY = "erasure/rewrite/"
 _CHUNK = 4 * 1024 * 1024
 _AT_ONCE = 1_000

@@ -6,7 +6,7 @@ order of arrival, and is written only after the data it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -81,18 +81,21 @@ def list_objects(
 
 
 def new_objects(
-    run: Run, prefix: str, suffixes: tuple[str, ...] = (".ndjson", ".ndjson.gz")
+    run: Run,
+    prefix: str,
+    suffixes: tuple[str, ...] = (".ndjson", ".ndjson.gz"),
+    again: Callable[[LandingObject], bool] = lambda _: False,
 ) -> list[LandingObject]:
     """The objects below ``prefix`` that ``run.job`` has not consumed in their present version, by key.
 
     A replaced object (other size or time) is new again: merging it again does no harm. With ``--full
-    true`` every object is new.
+    true`` every object is new; so are those that ``again`` says are wanted again.
     """
     listed = list_objects(run.spark, run.arguments.landing_uri, prefix, suffixes)
     if run.arguments.full or not listed:
         return listed
     known = _consumed(run, prefix)
-    return [each for each in listed if (each.key, each.size, each.etag) not in known]
+    return [each for each in listed if (each.key, each.size, each.etag) not in known or again(each)]
 
 
 def _consumed(run: Run, prefix: str) -> set[tuple[str, int, str]]:

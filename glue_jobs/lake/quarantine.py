@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame
 
 from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import Column, TableSpec, append_rows, ensure_table, literal
+from glue_jobs.lake.tables import Column, TableSpec, append_rows, ensure_table, literal, table_exists
 
 QUARANTINE_TABLE = TableSpec(
     "watershed_ops.quarantine",
@@ -89,6 +89,24 @@ def quarantine(run: Run, source: str, lines: DataFrame) -> dict[str, int]:
         run.set_aside(reason, count)
     log("quarantined", run_id=run.run_id, source=source, counts=counts)
     return dict(counts)
+
+
+def release(run: Run, source: str, object_keys: Collection[str]) -> int:
+    """Forget what was refused in landing objects that are about to be read again; how many lines that was.
+
+    What is refused again goes back by ``quarantine``.
+    """
+    full_name = f"{run.catalog}.{QUARANTINE_TABLE.name}"
+    if not object_keys or not table_exists(run.spark, full_name):
+        return 0
+    refused = Counter(key for key, _, _ in _known(run, full_name, source))
+    keys = sorted(refused.keys() & set(object_keys))
+    if keys:
+        run.spark.sql(
+            f"delete from {full_name} where source = {literal(source)}"
+            f" and object_key in ({', '.join(map(literal, keys))})"
+        )
+    return sum(refused[key] for key in keys)
 
 
 def _write_objects(run: Run, source: str, refused: Iterable[Refused]) -> tuple[list[Refused], Counter[str]]:

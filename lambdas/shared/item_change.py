@@ -15,7 +15,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
-from lambdas.shared.dynamodb_json import NotDynamoDbJsonError, image_json, number_text
+from lambdas.shared.dynamodb_json import NotDynamoDbJsonError, image_members, number_text, object_json
 from lambdas.shared.hive import hour_path, partition_path
 from schemas.item_type import UNMATCHED, ItemType
 
@@ -127,9 +127,12 @@ def item_change(record: Mapping[str, Any], item_types: ItemTypeIndex, landed: La
         f'"sequence_number":"{sequence_number}","changed_at":{changed_at},'
         f'"table_name":{encode_basestring(table_name)},"item_type":'
     )
+    new, old = change.get("NewImage"), change.get("OldImage")
+    key_texts = _members("Keys", keys)
+    new_texts = _members("NewImage", new, keys, key_texts)
+    old_texts = _members("OldImage", old, new or keys, new_texts or key_texts)
     after = (
-        f',"keys":{_image("Keys", keys)},"new_image":{_image("NewImage", change.get("NewImage"))},'
-        f'"old_image":{_image("OldImage", change.get("OldImage"))},'
+        f',"keys":{_object(key_texts)},"new_image":{_object(new_texts)},"old_image":{_object(old_texts)},'
         f'"expired":{"true" if expired else "false"},'
         f"{landed.members}}}\n"
     )
@@ -205,13 +208,32 @@ def _type_path(table_name: str, item_type: str) -> str:
     return "items/" + partition_path((("table_name", table_name), ("item_type", item_type)))
 
 
-def _image(name: str, image: dict[str, Any] | None) -> str:
+def image_text(name: str, image: dict[str, Any] | None) -> str:
+    """The JSON text of an image, null where there is none; ``name`` says which in errors.
+
+    Raises
+    ------
+    ItemChangeError : it is not DynamoDB JSON
+    """
+    return _object(_members(name, image))
+
+
+def _members(
+    name: str,
+    image: dict[str, Any] | None,
+    like: Mapping[str, Any] | None = None,
+    written: Mapping[str, str] | None = None,
+) -> dict[str, str] | None:
     if image is None:
-        return "null"
+        return None
     try:
-        return image_json(image)
+        return image_members(image, like, written)
     except NotDynamoDbJsonError as error:
         raise ItemChangeError("not_dynamodb_json", f"{name}: {error}") from None
+
+
+def _object(members: Mapping[str, str] | None) -> str:
+    return "null" if members is None else object_json(members)
 
 
 def _attribute_partitions(item_type: ItemType | None, image: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from local.commands.options import Json, current_stack, says_why
 from local.commands.query import ask
+from local.gaps import Gap, find_gaps
 from local.query import QueryError
 from local.stack import Stack
 from local.table_summary import table_summaries
@@ -35,6 +36,7 @@ def read_status(stack: Stack) -> dict[str, Any]:
         ],
         "tables": [each.as_dict() for each in table_summaries(stack.emulator.endpoint)],
         "quarantine": _quarantine(stack),
+        "gaps": [each.as_dict() for each in _gaps(stack)],
     }
 
 
@@ -45,6 +47,15 @@ def _last_export(stack: Stack) -> dict[str, Any]:
     item = reply.get("Item", {})
     wanted = {"runStatus": "status", "lastRunTime": "watermark", "exportJobId": "job"}
     return {shown: item[name]["S"] for name, shown in wanted.items() if name in item}
+
+
+def _gaps(stack: Stack) -> list[Gap]:
+    return find_gaps(
+        stack.client("s3"),
+        stack.client("cloudwatch"),
+        stack.settings.bucket("failures"),
+        stack.settings.name("land-item-changes"),
+    )
 
 
 def _quarantine(stack: Stack) -> list[dict[str, Any]]:
@@ -83,4 +94,8 @@ def status(as_json: Json = False) -> None:
     if shown["quarantine"]:
         terminal.table(
             "Quarantine", ("source", "reason", "lines"), [tuple(q.values()) for q in shown["quarantine"]]
+        )
+    for gap in shown["gaps"]:
+        terminal.say(
+            f"[yellow]Gap[/yellow]        {gap['found']}\n           mend it with: [bold]{gap['command']}[/bold]"
         )

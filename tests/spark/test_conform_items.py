@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from glue_jobs.conform import item_tables, items
 from glue_jobs.conform.item_tables import KeyTypeError, _write, table_specs
 from glue_jobs.lake.errors import TableError
 from glue_jobs.lake.quarantine import quarantine
+from glue_jobs.lake.rereads import mark_body, mark_key
 from tests.conftest import LANDING_BUCKET
 from tests.spark.landed_items import Lake, declare, normal, stream_record, table_safe
 
@@ -341,6 +343,97 @@ def test_a_new_attribute_is_added_and_a_full_run_fills_it(new_lake: NewLake, tmp
     lake.land([change(lake, 3, "z", {"v": {"S": "x"}})])
     with pytest.raises(TableError, match="which Iceberg cannot turn it into"):
         lake.conform()
+
+
+def test_a_mark_has_landing_objects_read_again_and_what_now_holds_leaves_quarantine(
+    new_lake: NewLake, tmp_path: Path
+) -> None:
+    lake = new_lake({"v": "long"})
+    (landed,) = lake.land(
+        [change(lake, 1, "a", {"v": {"N": "1.5"}}), change(lake, 2, "b", {"v": {"S": "no"}})]
+    )
+    lake.land([change(lake, 3, "c", {"v": {"N": "3"}})])
+    lake.conform()
+    assert {each["line"] for each in lake.quarantined()} == {1, 2}
+    # The declaration was wrong; a column cannot change its type, so the attribute gets a new one.
+    item_type = lake.item_types[0]
+    attributes = {"v": {"type": "decimal(9,2)", "description": "v", "column": "v_exact"}}
+    lake.item_types = [
+        declare(tmp_path, item_type.name, item_type.table_name, keys=ID, attributes=attributes)
+    ]
+    lake.write(mark_key(lake.job, "now"), mark_body(keys=[landed.key]))
+
+    run = lake.conform()
+    assert run.inputs[f"{item_type.sql_name}_objects"] == 1, "the other object is not read again"
+    assert run.inputs["quarantine_retried"] == 2
+    assert {row["id"]: row["v_exact"] for row in lake.rows(lake.item_types[0])} == {
+        "a": Decimal("1.50"), "c": None,
+    }  # fmt: skip
+    (left,) = lake.quarantined()
+    assert (left["line"], left["reason"], left["run_id"]) == (2, "wrong_type", run.run_id)
+    assert lake.conform().inputs[f"{item_type.sql_name}_objects"] == 0, "a mark counts once"
+
+
+def test_a_mark_stands_until_every_type_has_read_what_it_asks_for(
+    new_lake: NewLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = new_lake({"v": "long"})
+    lake.land([change(lake, 1, "a", {"v": {"N": "1"}})])
+    lake.conform()
+    lake.write(mark_key(lake.job, "all"), mark_body(since=datetime.fromtimestamp(0, UTC)))
+    with monkeypatch.context() as broken:
+        broken.setattr(items, "read_changes", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            lake.conform()
+    before = lake.rows(lake.item_types[0])
+    run = lake.conform()
+    assert run.inputs[f"{lake.item_types[0].sql_name}_objects"] == 1
+    assert lake.rows(lake.item_types[0]) == before, "merging twice changes nothing"
+    assert run.written == {} or set(run.written.values()) == {0}
+
+
+def test_more_digits_are_taken_over(new_lake: NewLake, tmp_path: Path) -> None:
+    lake = new_lake({"v": "decimal(5,2)"})
+    lake.land([change(lake, 1, "a", {"v": {"N": "123.45"}})])
+    lake.conform()
+    item_type = lake.item_types[0]
+    wider = declare(
+        tmp_path, item_type.name, item_type.table_name, keys=ID, attributes={"v": "decimal(20,2)"}
+    )
+    lake.item_types = [wider]
+    lake.land([change(lake, 2, "b", {"v": {"N": "123456789012345678.90"}})])
+    lake.conform()
+    assert {row["id"]: row["v"] for row in lake.rows(wider)} == {
+        "a": Decimal("123.45"), "b": Decimal("123456789012345678.90"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("held", "declared"),
+    [
+        ("decimal(9,2)", "decimal(5,2)"),
+        ("decimal(9,2)", "decimal(12,3)"),
+        ("long", "decimal(20,0)"),
+        ("long", "double"),
+        ("string", "string_set"),
+    ],
+)
+def test_any_other_change_of_a_type_is_refused_before_a_row_is_touched(
+    new_lake: NewLake, tmp_path: Path, held: str, declared: str
+) -> None:
+    lake = new_lake({"v": held})
+    lake.land([change(lake, 1, "a", {"v": {"S": "1"} if held == "string" else {"N": "1"}})])
+    lake.conform()
+    before = lake.rows(lake.item_types[0])
+    item_type = lake.item_types[0]
+    lake.land([change(lake, 2, "a", {"w": {"S": "x"}}, {"v": {"N": "1"}})])
+    lake.item_types = [
+        declare(tmp_path, item_type.name, item_type.table_name, keys=ID, attributes={"v": declared})
+    ]
+    with pytest.raises(TableError, match="cannot turn it into"):
+        lake.conform()
+    lake.item_types = [item_type]
+    assert lake.rows(item_type) == before
 
 
 def test_a_key_type_that_two_keys_can_share_is_refused(tmp_path: Path) -> None:

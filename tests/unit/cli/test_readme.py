@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from local.cli import app
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
-COMMANDS = sorted({*re.findall(r"^watershed ([a-z]+(?: run(?= VIEW))?)", README, re.MULTILINE)})
+COMMANDS = sorted({*re.findall(r"^watershed ([a-z]+(?: run(?= VIEW)| backfill)?)", README, re.MULTILINE)})
 
 
 def test_commands_are_found_in_the_readme() -> None:
-    assert {"up", "query", "view run"} <= set(COMMANDS)
+    assert {"up", "query", "view run", "items backfill"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

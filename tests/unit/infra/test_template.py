@@ -106,6 +106,28 @@ def test_a_stream_mapping_gives_up_on_a_batch_and_never_on_the_shard(resources: 
         assert failures["Properties"]["BucketName"] == ON_AWS.bucket("failures")
 
 
+def test_what_is_about_to_be_lost_or_waits_for_a_replay_raises_an_alarm(resources: Resources) -> None:
+    alarms = _by_name(resources("AWS::CloudWatch::Alarm"), "AlarmName")
+    mappings = {
+        name: each["Properties"]
+        for name, each in resources("AWS::Lambda::EventSourceMapping").items()
+        if "StartingPosition" in each["Properties"]
+    }
+    (topic,) = resources("AWS::SNS::Topic")
+    age = alarms["watershed-items-iterator-age"]
+    assert (age["MetricName"], age["Statistic"]) == ("IteratorAge", "Maximum")
+    # Late enough to be wrong, early enough to be mended before the stream forgets.
+    assert 3600_000 < age["Threshold"] < 24 * 3600_000
+    parked = [each for name, each in alarms.items() if name.startswith("watershed-items-parked-")]
+    counted = {each["Dimensions"][0]["Value"]["Ref"] for each in parked}
+    assert counted == set(mappings)
+    assert all(each["MetricsConfig"] == {"Metrics": ["EventCount"]} for each in mappings.values())
+    for each in (age, *parked):
+        assert each["AlarmActions"] == [{"Ref": topic}]
+        assert each["TreatMissingData"] == "notBreaching"
+        assert "watershed " in each["AlarmDescription"], "it says what to do"
+
+
 def test_queues_of_steps_are_consumed_one_message_at_a_time_and_fail_to_dead_letters(
     resources: Resources,
 ) -> None:

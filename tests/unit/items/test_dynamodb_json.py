@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.shared.dynamodb_json import NotDynamoDbJsonError, image_json, number_text, value_json
+from lambdas.shared.dynamodb_json import (
+    NotDynamoDbJsonError,
+    image_json,
+    image_members,
+    number_text,
+    object_json,
+    value_json,
+)
 from tests.unit.items.records import plain
 
 EXACT = [
@@ -120,3 +127,15 @@ def test_the_text_means_what_the_item_means(image: dict[str, Any]) -> None:
 @given(st.dictionaries(_texts, ATTRIBUTE_VALUES, max_size=5))
 def test_one_item_gives_one_text(image: dict[str, Any]) -> None:
     assert image_json(dict(reversed(image.items()))) == image_json(image)
+
+
+@given(
+    st.dictionaries(_texts, ATTRIBUTE_VALUES, max_size=5),
+    st.dictionaries(_texts, ATTRIBUTE_VALUES, max_size=5),
+)
+def test_what_two_images_share_is_written_as_each_alone_would_be(
+    first: dict[str, Any], others: dict[str, Any]
+) -> None:
+    second = {**dict(list(first.items())[1:]), **others}
+    members = image_members(second, first, image_members(first))
+    assert object_json(members) == image_json(second)

@@ -15,7 +15,8 @@ from lambdas.shared.item_change import Envelope, ItemChangeError, ItemTypeIndex,
 from tests.unit.items.records import SITE_ACTIVITY, item_types, patient, plain, reading, record, registry_key
 
 LANDED = Landed(datetime(2026, 3, 1, 12, 0, tzinfo=UTC), "land:7")
-EVENTS = Path(__file__).parents[4] / "shared" / "events"
+_FOLDERS = [folder / "shared" / "events" for folder in Path(__file__).parents]
+EVENTS = next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[0])
 FIELDS = [
     "event_id", "event_name", "sequence_number", "changed_at", "table_name", "item_type", "keys", "new_image",
     "old_image", "expired", "landed_at", "landed_by",

@@ -133,17 +133,17 @@ class Story:
 def story(spark: SparkSession, mirror: Path) -> Story:
     lake = make_lake(spark, mirror)
     folders = [lake.landing, mirror / LAKE_BUCKET / lake.catalog]
+    land_items(lake, GONE, KEPT, NO_ITEM)
+    run_job(lake, "conform_items", lambda run: conform_items(run, ITEM_TYPES.values()))
+    of_item = erase_subject(lake, item=f"Patient/{NO_ITEM}/PATIENT")
     lake.land(LandedExport("e1", 100, FIRST, full=True))
     lake.land(LandedExport("e2", 200, {"Patient": [line("Patient", GONE, 2, 150), DAMAGED]}))
     lake.conform()
-    land_items(lake, GONE, KEPT, NO_ITEM)
-    run_job(lake, "conform_items", lambda run: conform_items(run, ITEM_TYPES.values()))
     run_job(lake, "curate", lambda run: curate(run, declarations()))
     found = [files_holding(folder, GONE) for folder in folders]
     of_resource = erase_subject(lake, resource=f"Patient/{GONE}")
     after_resource = [files_holding(folder, GONE) for folder in folders]
     state = set(lake.state())
-    of_item = erase_subject(lake, item=f"Patient/{NO_ITEM}/PATIENT")
     # What was landed already is not read again; this lands late.
     late = {**FIRST, "Patient": [DAMAGED, *FIRST["Patient"]]}
     lake.land(LandedExport("e3", 90, late, deleted=(f"Patient/{GONE}",)))

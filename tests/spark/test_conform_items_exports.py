@@ -17,7 +17,7 @@ from glue_jobs.conform.item_coverage import Coverage, coverage_key
 from lambdas.shared.exported_item import Export, TableTypes, exported_item
 from lambdas.shared.landing_object import Entry, landing_objects
 from schemas.item_type import ItemType
-from tests.conftest import LANDING_BUCKET
+from tests.conftest import LANDING_BUCKET, examples
 from tests.spark.landed_items import LANDED, Lake, declare, stream_record
 from tests.unit.items.export_rule import AnExport, Change, Shown, Version, World, a_world, versions
 
@@ -183,7 +183,7 @@ def new_lake(spark: SparkSession, mirror: Path, landing_uri: str, folder: Path) 
     return Lake(spark, mirror / LANDING_BUCKET, landing_uri, types, f"conform_exports_{number}")
 
 
-@pytest.mark.parametrize("seed", [3, 11])
+@pytest.mark.parametrize("seed", range(3, 3 + examples(1)))
 def test_any_order_of_stream_and_exports_gives_the_same_tables(
     spark: SparkSession, mirror: Path, landing_uri: str, tmp_path: Path, seed: int
 ) -> None:

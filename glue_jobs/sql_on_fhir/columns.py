@@ -116,8 +116,7 @@ def _cast(value: Value, sql: str, kind: str) -> str:
         return f"try_cast({sql} AS TIMESTAMP)"
     if value.type == "base64Binary" and kind == "BINARY":
         return f"try_to_binary({sql}, 'base64')"
-    # R5 writes integer64 as a JSON string.
-    return f"try_cast({sql} AS BIGINT)" if value.type == "integer64" and value.literal is None else sql
+    return sql
 
 
 def ansi_to_spark(column: Column) -> str:

@@ -39,6 +39,9 @@ from glue_jobs.sql_on_fhir.values import EMPTY, EMPTY_VALUE, INTEGERS, Value, bo
 from schemas.fhir import Element, ElementModel, element_model
 
 _BASES = frozenset({"Resource", "DomainResource"})
+INTEGER64 = "integer64"
+# Choices of any type (`value[x]` of extensions) have 50 of them in R4; of others none has more than a dozen.
+_ANY_TYPE = 40
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ class Compiler:
 
     def element(self, source: Value, element: Element, type_name: str) -> Value:
         """The values of one element of a structure, where they are of `type_name`."""
-        key, primitive = element.key(type_name), self.model.is_primitive(type_name)
+        key, primitive = element.key(type_name), self._primitive(type_name)
         return self._key(source, key, storage(type_name, primitive=primitive), element.repeats, type_name)
 
     def _key(self, source: Value, key: str, kind: str, repeats: bool, type_name: str) -> Value:
@@ -188,6 +191,10 @@ class Compiler:
         sql, many = sql_field(source.sql, key), source.many or repeats
         if source.many and repeats:
             sql = f"flatten({compact(sql)})"
+        if type_name == INTEGER64:
+            # JSON has it as a string, since its numbers are doubles to many.
+            item = self.scope.fresh()
+            sql = f"transform({sql}, {item} -> {_as_long(item)})" if many else _as_long(sql)
         return Value(
             sql,
             type_name,
@@ -227,7 +234,7 @@ class Compiler:
         return self.either(found)
 
     def _primitive(self, type_name: str) -> bool:
-        return self.model.is_primitive(type_name)
+        return self.model.is_primitive(type_name) or type_name == INTEGER64
 
     def either(self, values: list[Value]) -> Value:
         """Values of which at most one is present in any instance, such as the types of a choice."""
@@ -263,7 +270,7 @@ class Compiler:
         if name.startswith("System."):
             plain = name.removeprefix("System.")
             plain = plain[0].lower() + plain[1:]
-        if plain not in self.model.types:
+        if plain not in self.model.types and plain != INTEGER64:
             raise self.wrong(node, f"unknown type {name}")
         return plain
 
@@ -272,7 +279,9 @@ class Compiler:
         wanted = self.type_of(node, name)
         if source.choice is not None:
             assert source.parent is not None
-            if wanted in source.choice.types:
+            # R4 has no integer64, but views name it and R5's extensions hold it: where any type may stand.
+            anything = wanted == INTEGER64 and len(source.choice.types) >= _ANY_TYPE
+            if wanted in source.choice.types or anything:
                 return self.element(source.parent, source.choice, wanted)
             return EMPTY_VALUE
         if source.type == EMPTY or self.model.is_a(source.type, wanted):
@@ -331,6 +340,10 @@ class Compiler:
         assert value.parent is not None
         found = [self.element(value.parent, value.choice, t).present for t in value.choice.types]
         return "(" + " OR ".join(found) + ")"
+
+
+def _as_long(text: str) -> str:
+    return f"try_cast({text} AS BIGINT)"
 
 
 def single_item(value: Value, message: str) -> str:

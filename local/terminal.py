@@ -141,3 +141,8 @@ def _styled(text: str) -> str:
 def counted(counts: Mapping[str, int]) -> str:
     """``{"Patient": 3, "Encounter": 1}`` as ``3 Patient, 1 Encounter``."""
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
+def row_count(count: int) -> str:
+    """``1 row``, ``1,200 rows``."""
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -11,7 +11,7 @@ import typer
 from local.commands.options import Json, current_stack, says_why
 from local.query import QueryResult, run_query
 from local.stack import Stack
-from local.terminal import Terminal
+from local.terminal import Terminal, row_count
 
 
 def ask(stack: Stack, sql: str) -> QueryResult:
@@ -34,5 +34,5 @@ def query(
     result = ask(stack, sys.stdin.read() if sql == "-" else sql)
     terminal.table("", result.columns, result.rows[:limit])
     more = f", the first {limit:,} shown" if len(result.rows) > limit else ""
-    terminal.say(f"[dim]{len(result.rows):,} rows{more}, {time.monotonic() - started:.1f} s[/dim]")
+    terminal.say(f"[dim]{row_count(len(result.rows))}{more}, {time.monotonic() - started:.1f} s[/dim]")
     terminal.emit({"columns": result.columns, "types": result.types, "rows": result.rows})

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from glue_jobs.sql_on_fhir import Plan, SqlOnFhirError, ViewDefinitionError, compile_views
+from local.terminal import Terminal
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -160,9 +161,31 @@ def _spark(*paths: str | None) -> SparkSession:
         settings |= {key: value for key, value in mirrored.items() if key.startswith("spark.hadoop.")}
     for key, value in settings.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("OFF")
+    with _quiet_start():
+        spark = builder.getOrCreate()
+        spark.sparkContext.setLogLevel("OFF")
     return spark
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Keep what the JVM says while it starts, before its log level can be set; show it if it does not start.
+
+    The JVM inherits the file descriptor, so it is the descriptor that is turned, and turned back for our own
+    messages. What the JVM writes to it later goes on to the same file, which has no name and ends with it.
+    """
+    with TemporaryFile() as kept:
+        original = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(original, kept.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
 
 
 def _write(plan: Plan, name: str, frame: DataFrame, format_: Format, output: str | None, limit: int) -> None:
@@ -191,12 +214,9 @@ def _print(plan: Plan, name: str, frame: DataFrame, format_: Format, limit: int)
 
 def _print_table(name: str, frame: DataFrame, limit: int) -> None:
     rows = frame.limit(limit + 1).collect()
-    table = Table(title=name + (f" (the first {limit} rows)" if len(rows) > limit else ""))
-    for column in frame.columns:
-        table.add_column(column, overflow="fold")
-    for row in rows[:limit]:
-        table.add_row(*("" if value is None else escape(_cell(value)) for value in row))
-    Console().print(table)
+    title = name + (f" (the first {limit} rows)" if len(rows) > limit else "")
+    shown = [[value if value is None else _cell(value) for value in row] for row in rows[:limit]]
+    Terminal().table(escape(title), frame.columns, shown)
 
 
 def _cell(value: Any) -> str:

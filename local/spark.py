@@ -38,8 +38,10 @@ _ENGINE: Mapping[str, str] = {
     "spark.sql.sources.ignoreDataLocality": "true",
     # Several tables are made at a time: none waits for all the tasks of another.
     "spark.scheduler.mode": "FAIR",
-    # C2's compile threads fight the tasks for two cores; jobs here end before they pay off.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC",
+    # C2's compile threads fight the tasks for two cores; jobs here end before they pay off. Without C2 Java
+    # reserves 48 MB for compiled code, which a job or two fill: the rest is then interpreted, or fails.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+    " -XX:+UseSerialGC -Duser.timezone=UTC",
     "spark.sql.session.timeZone": "UTC",
 }
 _LAKE: Mapping[str, str] = {

@@ -25,9 +25,11 @@ settings.load_profile("watershed")
 # The modes that tests of both run in; the session of the other tests has the first.
 ANSI_MODES = os.environ.get("WATERSHED_ANSI", "false,true").split(",")
 
+
 def examples(usually: int) -> int:
     """How many examples a long property test tries: `WATERSHED_EXAMPLES=10` makes it ten times as many."""
     return round(usually * float(os.environ.get("WATERSHED_EXAMPLES", "1")))
+
 
 LANDING_BUCKET = "watershed-landing-test"
 LAKE_BUCKET = "watershed-lake-test"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from local.commands.pipeline import follow_export, run_export
@@ -24,6 +24,7 @@ from local.sample.sources import read_sources
 from local.stack import Stack
 from local.terminal import Terminal
 from local.workflow_run import start_workflow
+from tests.conftest import examples
 from tests.e2e.lake.expected import COLUMNS, Row, expected_tables
 
 pytestmark = pytest.mark.e2e
@@ -61,30 +62,31 @@ def test_the_first_run_fills_every_table(lake: Stack, quiet: Terminal) -> None:
     assert patients == lake.fhir.counts()["Patient"] == 10
 
 
-@pytest.mark.skip(reason="takes minutes a round; not part of the suite until the run's time is brought down")
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    seed=st.integers(0, 10**6),
-    size=st.integers(1, 4),
-    kill_after=st.one_of(st.none(), st.floats(0.5, 25)),
+@settings(
+    max_examples=examples(2),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # the lake goes on from round to round
 )
+@given(seed=st.integers(0, 10**6), size=st.integers(1, 4), kill_after=st.floats(0.5, 20))
 def test_random_rounds_with_a_random_kill(
-    lake: Stack, quiet: Terminal, seed: int, size: int, kill_after: float | None
+    lake: Stack, quiet: Terminal, seed: int, size: int, kill_after: float
 ) -> None:
+    """A kill that comes after the run's end meets an idle worker, and the next round a new one."""
     change_sources(lake, quiet, size, seed)
     output = run_export(lake, quiet, {"mode": "full"})
-    if kill_after is not None:
-        _kill_spark_after(lake, kill_after)
+    killer = _kill_spark_after(lake, kill_after)
     try:
         follow_export(lake, quiet, output)
     except LocalError:
-        assert kill_after is not None, "a run failed that nobody killed"
+        assert not killer.is_alive(), "a run failed that nobody killed"
         follow_export(lake, quiet, {"workflowRunId": start_workflow(lake.client("glue"), lake.workflow)})
+    killer.join()
     sources = read_sources(lake.fhir, lake.client("dynamodb"))
     assert curated_tables(lake) == expected_tables(sources)
 
 
-def _kill_spark_after(lake: Stack, seconds: float) -> None:
+def _kill_spark_after(lake: Stack, seconds: float) -> threading.Thread:
     """SIGKILL, no chance to clean up, wherever the job then is."""
     emulator = lake.emulator.pid
 
@@ -94,7 +96,9 @@ def _kill_spark_after(lake: Stack, seconds: float) -> None:
             if "local.glue.worker" in _command(pid) or "/bin/java" in _command(pid):
                 os.kill(pid, signal.SIGKILL)
 
-    threading.Thread(target=kill, daemon=True).start()
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    return killer
 
 
 def _descendants(ancestor: int | None) -> Iterator[int]:

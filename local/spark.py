@@ -27,6 +27,9 @@ _ENGINE: Mapping[str, str] = {
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    # Every query writes its plans out for a user interface, which nobody opens here.
+    "spark.sql.maxPlanStringLength": "1000",
+    "spark.sql.ui.explainMode": "simple",
     # Small data on few cores: more partitions than cores only cost scheduling.
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
@@ -96,9 +99,12 @@ def start_spark(settings: Mapping[str, str], name: str = "watershed") -> SparkSe
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
+    from glue_jobs.lake.session import remember_names
+
     builder = SparkSession.builder.appName(name)
     for key, value in settings.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    remember_names(spark)
     return spark

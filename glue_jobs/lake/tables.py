@@ -180,8 +180,11 @@ def _alterations(full_name: str, existing: StructType, columns: Sequence[Column]
         if column.comment and field_.metadata.get("comment") != column.comment:
             comment = literal(column.comment)
             statements.append(f"alter table {full_name} alter column {name} comment {comment}")
+        held_type = field_.dataType.simpleString()
+        if held_type == column.type:
+            continue  # parsing asks the JVM, a dozen times
         declared = _parse_datatype_string(column.type)
-        if field_.dataType.simpleString() == declared.simpleString():
+        if held_type == declared.simpleString():
             continue
         if not _widens(field_.dataType, declared):
             raise TableError(

@@ -23,9 +23,10 @@ Resource = dict[str, Any]
 
 _END = "2026-06-30"
 """The last simulated day: fixed, or the same seed would give other data tomorrow."""
-_CATCHMENT_PER_PATIENT = 2.0
-"""Three in five people of the simulated catchment become patients within the year; the rest of those asked
-for are the newcomers of later rounds."""
+_CATCHMENT_PER_PATIENT = 1.7
+_CATCHMENT_MORE = 4
+"""Two in three people of the simulated catchment become patients within the year; those beyond the number
+asked for are the newcomers of later rounds."""
 _REPOSITORY = Path(__file__).parents[2]
 _PATIENT = re.compile(r'"Patient/([^"/]+)"')
 
@@ -74,7 +75,7 @@ def patients_of(resource: Mapping[str, Any]) -> frozenset[str]:
 
 
 def generate_population(patients: int, seed: int, cache: Path) -> Population:
-    """``patients`` patients and about a fifth more, with a year of care; made once, then read from ``cache``.
+    """``patients`` patients and about a sixth more, with a year of care; made once, then read from ``cache``.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def _run_generator(patients: int, seed: int, work: Path) -> None:
         sys.executable,
         *("-m", "local.sample.generator", "simulate", "--country", "US", "--format", "fhir-r4"),
         *("--end", _END, "--seed", str(seed)),
-        *("--population", str(max(10, round(patients * _CATCHMENT_PER_PATIENT))), "--output", str(work)),
+        *("--population", str(max(10, round(patients * _CATCHMENT_PER_PATIENT) + _CATCHMENT_MORE)), "--output", str(work)),
     ]
     environment = {**os.environ, "CLINOSIM_LOG_LEVEL": "WARNING", "PYTHONPATH": str(_REPOSITORY)}
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -18,6 +19,7 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library 
 
 _PLACE = "place"
 _NUMBERS = itertools.count(1)
+_auditing = Lock()  # Great Expectations' engine keeps its batches in one place, for all threads
 _COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
 
 
@@ -78,24 +80,29 @@ def check_suite(suite: Suite, columns: Sequence[str]) -> None:
 
 def audit(rows: DataFrame, suite: Suite) -> list[Check]:
     """Run the suite on the rows, which are read several times: in as few columns as it needs, cached."""
-    import great_expectations as gx
-
     needed = sorted({column for each in suite.expectations for column in columns_of(each)})
     narrow = (rows.select(*needed) if needed and not _needs_all(suite) else rows).persist()
     try:
-        asset = _source().add_dataframe_asset(f"{suite.table}_{next(_NUMBERS)}")
-        batch = asset.add_batch_definition_whole_dataframe("rows")
-        expectations = gx.ExpectationSuite(name=suite.table)
-        for place, expectation in enumerate(suite.expectations):
-            expectations.add_expectation_configuration(_configuration(expectation, place))
-        outcome = batch.get_batch({"dataframe": narrow}).validate(
-            # Counts without samples: what is unexpected is somebody's data.
-            expectations,
-            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
-        )
+        with _auditing:
+            outcome = _validated(narrow, suite)
         return list(_checks(suite, outcome.results))
     finally:
         narrow.unpersist()
+
+
+def _validated(narrow: DataFrame, suite: Suite) -> Any:
+    import great_expectations as gx
+
+    asset = _source().add_dataframe_asset(f"{suite.table}_{next(_NUMBERS)}")
+    batch = asset.add_batch_definition_whole_dataframe("rows")
+    expectations = gx.ExpectationSuite(name=suite.table)
+    for place, expectation in enumerate(suite.expectations):
+        expectations.add_expectation_configuration(_configuration(expectation, place))
+    return batch.get_batch({"dataframe": narrow}).validate(
+        # Counts without samples: what is unexpected is somebody's data.
+        expectations,
+        result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
+    )
 
 
 def _needs_all(suite: Suite) -> bool:

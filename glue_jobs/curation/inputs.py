@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -69,12 +70,16 @@ def _read_items(spark: SparkSession, dependency: Dependency, full_name: str) -> 
     if not table_exists(spark, history):
         raise MissingInput(f"{history} does not exist", "Run conform_items first")
     snapshot_id = current_snapshot(iceberg_table(spark, history))
-    latest = ""
-    if snapshot_id is not None:
-        row = read_at(spark, history, snapshot_id).selectExpr("coalesce(max(_run_id), '')").first()
-        latest = str(row[0]) if row else ""
+    latest = "" if snapshot_id is None else _latest_run_id(spark, history, snapshot_id)
     current = current_snapshot(iceberg_table(spark, full_name))
     return Input(dependency, full_name, Consumed(snapshot_id, latest), read_at(spark, full_name, current))
+
+
+@cache
+def _latest_run_id(spark: SparkSession, history: str, snapshot_id: int) -> str:
+    """The greatest run id in a history at a snapshot, which never changes: models ask for it many times."""
+    row = read_at(spark, history, snapshot_id).selectExpr("coalesce(max(_run_id), '')").first()
+    return str(row[0]) if row else ""
 
 
 def _history_name(full_name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,6 +17,9 @@ from glue_jobs.curation.views import ViewUpdate, prepare_views, view_updates
 from glue_jobs.lake.errors import AuditFailed, LakeError
 from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
+
+AT_ONCE = 2
+"""Views published at a time: while one is planned on the driver, another is written by the executors."""
 
 
 class TableFailed(LakeError):
@@ -42,6 +46,13 @@ class _Tally:
     run: Run
     outcomes: list[Outcome] = field(default_factory=list)
     failures: dict[str, Exception] = field(default_factory=dict)
+
+    def attempt_all(self, work: Iterable[tuple[str, Callable[[], Outcome | None]]]) -> None:
+        """Do the work of tables that do not read each other, some at a time."""
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            under_way = [(table, pool.submit(act)) for table, act in work]
+            for table, done in under_way:
+                self.attempt(table, done.result)
 
     def attempt(self, table: str, act: Callable[[], Outcome | None]) -> None:
         """Do one table's work; its failure is kept and holds up no other table."""
@@ -82,8 +93,10 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     models = _prepare_models(tally, declarations)
     resources = Resources.pinned(run.spark, run.catalog)
     try:
-        for update in view_updates(run, views, resources):
-            tally.attempt(update.table.view.name, partial(_publish_view, run, declarations, update))
+        tally.attempt_all(
+            (update.table.view.name, partial(_publish_view, run, declarations, update))
+            for update in view_updates(run, views, resources)
+        )
         for table in models:
             tally.attempt(table.model.name, partial(_publish_model, run, declarations, resources, table))
     finally:

@@ -112,7 +112,7 @@ def write_branch(
     target = branch_target(full_name, branch)
     removed = _replaced(spark, full_name, branch, change)
     if removed and change.keys is not None:
-        _delete(spark, target, change.keys)
+        _delete(spark, target, change.keys, f"{_CHANGED_KEYS}_of_{full_name.rpartition('.')[2]}")
     # Rebalancing sizes the files by what there is to write, not by how the input happened to be split.
     writer = change.rows.hint("rebalance").writeTo(target)
     for key, value in properties.items():
@@ -133,16 +133,17 @@ def _replaced(spark: SparkSession, full_name: str, branch: str, change: Change) 
     return rows.count()
 
 
-def _delete(spark: SparkSession, target: str, keys: KeySet) -> None:
+def _delete(spark: SparkSession, target: str, keys: KeySet, view: str) -> None:
+    """Delete by key; ``view`` is a name to give the keys, which no other table under way uses."""
     if keys.few is not None:
         spark.sql(f"delete from {target} where {keys.predicate()}")
         return
-    keys.frame.createOrReplaceTempView(_CHANGED_KEYS)
+    keys.frame.createOrReplaceTempView(view)
     columns = ", ".join(map(quoted, keys.columns))
     try:
-        spark.sql(f"delete from {target} where ({columns}) in (select {columns} from {_CHANGED_KEYS})")
+        spark.sql(f"delete from {target} where ({columns}) in (select {columns} from {view})")
     finally:
-        spark.catalog.dropTempView(_CHANGED_KEYS)
+        spark.catalog.dropTempView(view)
 
 
 def _fast_forward(spark: SparkSession, full_name: str, branch: str) -> int:

@@ -96,7 +96,12 @@ def _run_generator(patients: int, seed: int, work: Path) -> None:
         sys.executable,
         *("-m", "local.sample.generator", "simulate", "--country", "US", "--format", "fhir-r4"),
         *("--end", _END, "--seed", str(seed)),
-        *("--population", str(max(10, round(patients * _CATCHMENT_PER_PATIENT) + _CATCHMENT_MORE)), "--output", str(work)),
+        *(
+            "--population",
+            str(max(10, round(patients * _CATCHMENT_PER_PATIENT) + _CATCHMENT_MORE)),
+            "--output",
+            str(work),
+        ),
     ]
     environment = {**os.environ, "CLINOSIM_LOG_LEVEL": "WARNING", "PYTHONPATH": str(_REPOSITORY)}
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)

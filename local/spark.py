@@ -33,7 +33,8 @@ _ENGINE: Mapping[str, str] = {
     # Small data on few cores: more partitions than cores only cost scheduling.
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
-    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    # Adaptive execution plans each query again after every shuffle, and here planning is most of the work.
+    "spark.sql.adaptive.enabled": "false",
     # The landing zone is many small files: packed into few tasks, listed by the driver and not by a Spark job
     # with a task per file, and without asking where each one lies, for which Hadoop runs `ls` per file.
     "spark.sql.files.openCostInBytes": "65536",

@@ -102,7 +102,7 @@ class Plan:
         return frame_problems(resources, self.needs, resource_column, carry)
 
     def _rows(self, carry: Sequence[str], parse: Callable[[Need], DataFrame]) -> ViewFrames:
-        _keep_nested_fields()
+        _suit_session()
         plan = self._measured(parse)
         frames: dict[str, DataFrame] = {}
         shared: list[DataFrame] = []
@@ -130,17 +130,19 @@ class Plan:
         raise SqlOnFhirError(f"repeat goes deeper than {_MOST_LEVELS} levels in this data")
 
 
-def _keep_nested_fields() -> None:
-    """Turn off an optimizer rule of the session that breaks views with several iterations.
+def _suit_session() -> None:
+    """Set two limits of the session's planner that views with many iterations run into.
 
     Spark 3.5 prunes nested fields below generators, and for some chains of them loses a field that is still read
     ("Couldn't find _extract_..."). There is nothing for it to prune here: the schema holds only what is needed.
+    And it resolves one function of functions per pass, of which it allows 100: a deep path has more.
     """
     from pyspark.sql import SparkSession
 
     session = SparkSession.getActiveSession()
     if session is not None:
         session.conf.set("spark.sql.optimizer.expression.nestedPruning.enabled", "false")
+        session.conf.set("spark.sql.analyzer.maxIterations", "1000")
 
 
 def compile_views(views: Sequence[Mapping[str, object]], *, lexical: bool = False) -> Plan:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.alarm import Counted, alarm
 from infra.export import Export
 from infra.functions import PackagedFunction, Surroundings
 from infra.item_tables import table
@@ -60,8 +60,7 @@ class ChangeFeed(Construct):
         self.alarm(
             "parked",
             "Messages that five invocations failed on wait in the dead-letter queue of fhir-changes",
-            ("AWS/SQS", "ApproximateNumberOfMessagesVisible", where),
-            "Maximum",
+            Counted("AWS/SQS", "ApproximateNumberOfMessagesVisible", where, "Maximum"),
         )
 
     def rule(self, pattern: dict[str, Any], bus: str | None, description: str) -> events.CfnRule:
@@ -139,29 +138,9 @@ class ChangeFeed(Construct):
             memory_mb=512,
         )
 
-    def alarm(self, suffix: str, what: str, metric: tuple[str, str, dict[str, str]], statistic: str) -> None:
-        """Rings on the outcomes topic; docs/exports.md has its entry."""
-        namespace, name, dimensions = metric
-        cloudwatch.CfnAlarm(
-            self,
-            f"Alarm{suffix.capitalize()}",
-            alarm_name=self.settings.name(f"fhir-changes-{suffix}"),
-            alarm_description=f"{what}. docs/exports.md says what to do",
-            namespace=namespace,
-            metric_name=name,
-            dimensions=[
-                cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
-                for key, value in dimensions.items()
-            ],
-            statistic=statistic,
-            period=300,
-            evaluation_periods=1,
-            comparison_operator="GreaterThanOrEqualToThreshold",
-            threshold=1,
-            treat_missing_data="notBreaching",
-            alarm_actions=[self.export.topic.topic_arn],
-            ok_actions=[self.export.topic.topic_arn],
-        )
+    def alarm(self, suffix: str, what: str, counted: Counted) -> None:
+        """Rings on the outcomes topic."""
+        alarm(self, self.settings, self.export.topic, f"fhir-changes-{suffix}", what, counted)
 
 
 class SubscriptionFeed(ChangeFeed):
@@ -237,8 +216,7 @@ class CallFeed(ChangeFeed):
         self.alarm(
             "failed",
             "A search for changes, or a listing for deletions, failed",
-            ("AWS/States", "ExecutionsFailed", {"StateMachineArn": self.machine_arn}),
-            "Sum",
+            Counted("AWS/States", "ExecutionsFailed", {"StateMachineArn": self.machine_arn}),
         )
         self.outputs["ChangesMachineArn"] = self.machine_arn
 

@@ -6,17 +6,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_pipes as pipes
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.functions import Surroundings, retention
+from infra.functions import Surroundings
 from infra.pipe_record import EVERY_CHANGE
 from infra.policies import Permission, allow, role, use_key
+from infra.vended_logs import vended_log_group
 
 RETRY_ATTEMPTS = 10
 """As the direct sink's mapping: minutes of trouble at the target are ridden out."""
@@ -91,15 +90,7 @@ class StreamPipe(Construct):
                 use_key(given.key.key_arn, write=True),
             ],
         )
-        group = logs.LogGroup(
-            self,
-            "Logs",
-            # Under this prefix the account's resource policy for log delivery need not grow with each pipe.
-            log_group_name=f"/aws/vendedlogs/pipes/{name}",
-            retention=retention(settings),
-            encryption_key=given.key,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        group = vended_log_group(self, given, "pipes", name)
         pipes.CfnPipe(
             self,
             "Pipe",

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from infra.functions import Surroundings, retention
+from infra.functions import Surroundings
 from infra.policies import Permission, allow, role
+from infra.vended_logs import vended_log_group
 
 DEFINITIONS = Path(__file__).parent / "state_machines"
 
@@ -67,15 +66,7 @@ class DefinedStateMachine(Construct):
         super().__init__(scope, id_)
         settings = given.settings
         definition, used = read_definition(file, substitutions)
-        group = logs.LogGroup(
-            self,
-            "Logs",
-            # The prefix keeps the size of the logs' resource policy, which all vended logs share, in bounds.
-            log_group_name=f"/aws/vendedlogs/states/{name}",
-            retention=retention(settings),
-            encryption_key=given.key,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        group = vended_log_group(self, given, "states", name)
         self.role = role(
             self,
             name,

@@ -19,6 +19,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.land_fhir_changes.notification import NotANotificationError, Notice, read_notification
+from lambdas.shared.batch_response import BatchResponse, deliver_again
 from lambdas.shared.change_lander import ChangeLander, change_lander
 from lambdas.shared.fhir_change import (
     FhirChange,
@@ -114,10 +115,10 @@ class NotificationLander:
             return self.now()
 
 
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, list[dict[str, str]]]:
+def handler(event: Mapping[str, Any], _context: object) -> BatchResponse:
     """Lambda's entry; the response names the messages to deliver again."""
     failed = make_lander().land(event["Records"])
-    return {"batchItemFailures": [{"itemIdentifier": each} for each in sorted(failed)]}
+    return deliver_again(sorted(failed))
 
 
 @cache

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any
 
 from lambdas.land_item_changes.sink import first_to_redeliver, plan_batch, write_objects
+from lambdas.shared.batch_response import BatchResponse, deliver_again
 from lambdas.shared.item_change import Landed
 from lambdas.shared.landing_object import LandingObject, write_once
 from lambdas.shared.logger import make_logger
@@ -32,14 +33,6 @@ _logger = make_logger(
     "redeliver_count",
     "error_type",
 )
-
-
-class ItemFailure(TypedDict):
-    itemIdentifier: str
-
-
-class BatchResponse(TypedDict):
-    batchItemFailures: list[ItemFailure]
 
 
 class NotAStreamEventError(ValueError):
@@ -70,7 +63,7 @@ def handler(event: Mapping[str, Any], context: object) -> BatchResponse:
     failure = write_objects(plan.objects, write)
     if failure is None:
         _logger.info("batch landed", records=len(records), objects=len(plan.objects))
-        return {"batchItemFailures": []}
+        return deliver_again(())
     first = first_to_redeliver(records, failure.position)
     _logger.error(
         "write failed",
@@ -78,7 +71,7 @@ def handler(event: Mapping[str, Any], context: object) -> BatchResponse:
         redeliver_from=first,
         redeliver_count=len(records) - failure.position,
     )
-    return {"batchItemFailures": [{"itemIdentifier": first}]}
+    return deliver_again([first])
 
 
 def _records(event: Mapping[str, Any]) -> Sequence[Any]:

@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from lambdas.land_parked_changes.parked import parse, read
+from lambdas.shared.batch_response import BatchResponse, deliver_again
 from lambdas.shared.item_change import Landed
 from lambdas.shared.landing_entries import batch_entries
 from lambdas.shared.landing_object import landing_objects, write_once
@@ -33,14 +34,6 @@ _logger = make_logger(
 )
 
 
-class MessageFailure(TypedDict):
-    itemIdentifier: str
-
-
-class BatchResponse(TypedDict):
-    batchItemFailures: list[MessageFailure]
-
-
 def handler(event: Mapping[str, Any], context: object) -> BatchResponse:
     """Land the changes that each message points at; the response names the messages to deliver again.
 
@@ -50,7 +43,7 @@ def handler(event: Mapping[str, Any], context: object) -> BatchResponse:
     """
     bucket = setting("LANDING_BUCKET")
     landed = Landed(datetime.now(UTC), landed_by(context, "land_parked_changes"))
-    failures: list[MessageFailure] = []
+    failed: list[str] = []
     for message in event["Records"]:
         try:
             _land(message["body"], bucket, landed)
@@ -58,8 +51,8 @@ def handler(event: Mapping[str, Any], context: object) -> BatchResponse:
             _logger.exception(
                 "changes not landed", error_type=error_type(error), message_id=message["messageId"]
             )
-            failures.append({"itemIdentifier": message["messageId"]})
-    return {"batchItemFailures": failures}
+            failed.append(message["messageId"])
+    return deliver_again(failed)
 
 
 def _land(body: str, bucket: str, landed: Landed) -> None:

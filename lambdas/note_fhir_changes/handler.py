@@ -31,6 +31,7 @@ from lambdas.note_fhir_changes.windows import (
     read_call,
     windows,
 )
+from lambdas.shared.batch_response import BatchResponse, deliver_again
 from lambdas.shared.export_state import iso
 from lambdas.shared.logger import make_logger
 
@@ -124,10 +125,10 @@ class Noter:
                 raise
 
 
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, list[dict[str, str]]]:
+def handler(event: Mapping[str, Any], _context: object) -> BatchResponse:
     """Lambda's entry; the response names the messages to deliver again."""
     failed = make_noter().note(event["Records"])
-    return {"batchItemFailures": [{"itemIdentifier": each} for each in sorted(failed)]}
+    return deliver_again(sorted(failed))
 
 
 @cache

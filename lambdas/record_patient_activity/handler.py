@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from lambdas.record_patient_activity.activity import Activity, read_batch
+from lambdas.shared.batch_response import BatchResponse, deliver_again
 from lambdas.shared.logger import make_logger
 from lambdas.shared.surroundings import error_type, setting
 
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
 _logger = make_logger(
     "record_patient_activity", "messages", "patients", "newer", "unreadable", "failed", "error_types"
 )
-
-
-class MessageFailure(TypedDict):
-    itemIdentifier: str
-
-
-class BatchResponse(TypedDict):
-    batchItemFailures: list[MessageFailure]
 
 
 def handler(event: Mapping[str, Any], _context: object) -> BatchResponse:
@@ -64,7 +57,7 @@ def handler(event: Mapping[str, Any], _context: object) -> BatchResponse:
         failed=len(failed),
         error_types=sorted(errors),
     )
-    return {"batchItemFailures": [{"itemIdentifier": each} for each in sorted(failed)]}
+    return deliver_again(sorted(failed))
 
 
 def _record(table: str, patient: str, activity: Activity) -> bool:

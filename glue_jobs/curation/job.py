@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 
 from glue_jobs.curation.declarations import Declarations
 from glue_jobs.curation.inputs import MissingInput
-from glue_jobs.curation.models import ModelTable, model_update, prepare_model
+from glue_jobs.curation.models import ModelTable, ModelUpdate, model_update, prepare_model
 from glue_jobs.curation.publish import Outcome, advance, publish
 from glue_jobs.curation.resources import Resources
 from glue_jobs.curation.results import record_results
@@ -19,7 +19,7 @@ from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
 
 AT_ONCE = 2
-"""Views published at a time: while one is planned on the driver, another is written by the executors."""
+"""Tables published at a time: while one is planned on the driver, another is written by the executors."""
 
 
 class TableFailed(LakeError):
@@ -97,8 +97,7 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
             (update.table.view.name, partial(_publish_view, run, declarations, update))
             for update in view_updates(run, views, resources)
         )
-        for table in models:
-            tally.attempt(table.model.name, partial(_publish_model, run, declarations, resources, table))
+        _publish_models(tally, declarations, resources, models)
     finally:
         resources.close()
     _close(tally)
@@ -120,10 +119,39 @@ def _publish_view(run: Run, declarations: Declarations, update: ViewUpdate) -> O
     return publish(run, update.table.full_name, update.change, update.state, declarations.suites[name])
 
 
+def _publish_models(
+    tally: _Tally, declarations: Declarations, resources: Resources, tables: Sequence[ModelTable]
+) -> None:
+    """Models in their order. The next is worked out while one is published, unless it reads that one.
+
+    Worked out one at a time: their inputs go by the names that the models' SQL has for them, which are the
+    session's.
+    """
+    run = tally.run
+    under_way: dict[str, Future[Outcome | None]] = {}
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        for table in tables:
+            model = table.model
+            wait([under_way[each.table] for each in model.depends_on if each.table in under_way])
+            try:
+                update = model_update(run, table, resources, declarations)
+            except Exception as error:
+                under_way[model.name] = _failed(error)
+            else:
+                under_way[model.name] = pool.submit(_publish_model, run, declarations, table, update)
+        for name, done in under_way.items():
+            tally.attempt(name, done.result)
+
+
+def _failed(error: Exception) -> Future[Outcome | None]:
+    done: Future[Outcome | None] = Future()
+    done.set_exception(error)
+    return done
+
+
 def _publish_model(
-    run: Run, declarations: Declarations, resources: Resources, table: ModelTable
+    run: Run, declarations: Declarations, table: ModelTable, update: ModelUpdate | None
 ) -> Outcome | None:
-    update = model_update(run, table, resources, declarations)
     if update is None:
         return None
     if update.change is None:

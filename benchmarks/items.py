@@ -228,7 +228,8 @@ def object_figures() -> dict[str, int]:
 
     A million a day is 58 in a window of 5 seconds, far from the batch size.
     """
-    from infra.landing import BATCH_SIZE, BATCHING_WINDOW_SECONDS
+    from infra.landing import BATCH_SIZE
+    from infra.settings import Settings
 
     index = ItemTypeIndex(load_item_types().values())
     found = {}
@@ -238,7 +239,7 @@ def object_figures() -> dict[str, int]:
         records = (reading(dice, number, sites) for number in range(sampled))
         objects = sum(
             len(plan_batch(batch, index, LANDED).objects)
-            for batch in _batches(records, BATCH_SIZE, BATCHING_WINDOW_SECONDS)
+            for batch in _batches(records, BATCH_SIZE, Settings.landing_window_seconds)
         )
         found[str(sites)] = objects * (1_000_000 // sampled)
     return found

@@ -16,10 +16,6 @@ from infra.policies import allow
 BATCH_SIZE = 500
 """Changes per invocation at most: about 1 MB of usual items, and well under Lambda's 6 MB event."""
 
-BATCHING_WINDOW_SECONDS = 5
-"""How long a batch is collected. Each batch is an object or a few: a longer window makes fewer, larger
-objects and costs as much latency."""
-
 PARALLELIZATION_FACTOR = 1
 """Batches of one shard at a time. Up to ten would keep the order within an item too, since Lambda deals items
 out by key, but cut the same changes into more and smaller objects. Raise it when the iterator's age grows
@@ -47,6 +43,7 @@ class LandItems(Construct):
     ) -> None:
         super().__init__(scope, id_)
         settings = given.settings
+        self._window_seconds = settings.landing_window_seconds
         streams = [settings.arn("dynamodb", f"table/{name}/stream/*") for name in tables]
         landed = PackagedFunction(
             self,
@@ -107,7 +104,7 @@ class LandItems(Construct):
             # From the oldest: nothing written between the table's making and the mapping's is passed over.
             starting_position="TRIM_HORIZON",
             batch_size=BATCH_SIZE,
-            maximum_batching_window_in_seconds=BATCHING_WINDOW_SECONDS,
+            maximum_batching_window_in_seconds=self._window_seconds,
             parallelization_factor=PARALLELIZATION_FACTOR,
             # The function names the first record that it could not write: what is before it is done with.
             function_response_types=["ReportBatchItemFailures"],

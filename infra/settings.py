@@ -34,6 +34,8 @@ class Settings:
     prefix : begins the name of every resource, and is the stack's name
     export_schedule_minutes : how often an incremental export starts
     export_schedule_enabled : whether it starts by itself
+    landing_window_seconds : how long a batch of item changes is collected. Each batch is an object or a few: a
+        longer window makes fewer, larger objects and costs as much latency
     poll_delay_seconds : pause between two looks at an export job's status
     export_lease_seconds : after which a dead export's lock may be taken over
     resource_events : whether an incremental export, and a change feed, announces each of its resources on the
@@ -64,6 +66,7 @@ class Settings:
     prefix: str = "watershed"
     export_schedule_minutes: int = 5
     export_schedule_enabled: bool = True
+    landing_window_seconds: int = 5
     poll_delay_seconds: int = 30
     export_lease_seconds: int = 3600
     resource_events: bool = False
@@ -108,6 +111,10 @@ class Settings:
                 0 <= self.poll_delay_seconds <= 900,
                 "must be 0 to 900, what SQS can delay",
             ),
+            "landing_window_seconds": (
+                0 <= self.landing_window_seconds <= 300,
+                "must be 0 to 300, what a mapping can wait",
+            ),
             "export_lease_seconds": (self.export_lease_seconds >= 60, "must be at least 60"),
             "change_feed": (self.change_feed in CHANGE_FEEDS, f"must be one of {', '.join(CHANGE_FEEDS)}"),
             **{
@@ -146,6 +153,7 @@ class Settings:
         retained, and nobody to tell of changes."""
         local: dict[str, Any] = {
             "export_schedule_enabled": False,
+            "landing_window_seconds": 1,
             "poll_delay_seconds": 1,
             "change_window_seconds": 1,
             "search_settle_seconds": 1,

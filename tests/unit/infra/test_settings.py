@@ -18,6 +18,7 @@ from tests.unit.infra.assemblies import ON_AWS
         ("prefix", "Watershed"),
         ("export_schedule_minutes", 0),
         ("poll_delay_seconds", 901),
+        ("landing_window_seconds", 301),
         ("export_lease_seconds", 1),
         ("log_retention_days", 8),
         ("landing_transition_days", 29),

@@ -100,12 +100,9 @@ def start_spark(settings: Mapping[str, str], name: str = "watershed") -> SparkSe
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
-    from glue_jobs.lake.session import remember_names
-
     builder = SparkSession.builder.appName(name)
     for key, value in settings.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
-    remember_names(spark)
     return spark

@@ -15,7 +15,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("lint", (str(BIN / "ruff"), "check", ".")),
     ("format", (str(BIN / "ruff"), "format", "--check", ".")),
     ("types", (str(BIN / "mypy"),)),
-    ("tests", (str(BIN / "pytest"), "-q", "-n", "2", "--dist", "loadfile", "--durations", "15")),
+    ("tests", (str(BIN / "pytest"), "-q", "-n", "3", "--dist", "loadfile", "--durations", "15")),
 )
 
 

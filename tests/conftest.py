@@ -49,6 +49,7 @@ def spark(mirror: Path) -> Iterator[SparkSession]:
     """
     import pyspark
 
+    from glue_jobs.lake.session import remember_names
     from local.spark import engine_settings, spark_settings, start_spark
 
     if pyspark.__version__.startswith("3."):
@@ -57,6 +58,7 @@ def spark(mirror: Path) -> Iterator[SparkSession]:
         settings = engine_settings(mirror.parent / "spark")
     settings["spark.sql.ansi.enabled"] = ANSI_MODES[0]
     session = start_spark(settings, name="tests")
+    remember_names(session)
     yield session
     session.stop()
 

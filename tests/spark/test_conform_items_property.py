@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from tests.conftest import LANDING_BUCKET
+from tests.conftest import LANDING_BUCKET, examples
 from tests.spark.items_model import as_row, versions
 from tests.spark.landed_items import Lake, declare, stream_record
 
@@ -66,7 +66,7 @@ def a_history(dice: random.Random, table_name: str, keys: int) -> list[dict[str,
 
 
 @settings(
-    max_examples=3,
+    max_examples=examples(2),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes per step

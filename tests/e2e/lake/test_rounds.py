@@ -63,7 +63,7 @@ def test_the_first_run_fills_every_table(lake: Stack, quiet: Terminal) -> None:
 
 
 @settings(
-    max_examples=examples(2),
+    max_examples=examples(1),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # the lake goes on from round to round

@@ -15,6 +15,7 @@ from glue_jobs.curation import job, publish
 from glue_jobs.curation.publish import Outcome
 from glue_jobs.lake.errors import AuditFailed
 from glue_jobs.lake.tables import current_snapshot, iceberg_table
+from tests.conftest import examples
 from tests.spark.curate.expected import TABLES
 from tests.spark.curate.rounds import play_round
 from tests.spark.curate.world import World, encounter, home, in_order, patient, reading
@@ -80,7 +81,7 @@ def test_a_change_reaches_the_tables_it_concerns_and_no_other(spark: SparkSessio
     assert world.curate() == {}
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(1), deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_incremental_full_and_plain_python_agree(spark: SparkSession, landing_uri: str, seed: int) -> None:
     world, random_ = World(spark, landing_uri), random.Random(seed)

@@ -19,6 +19,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.s3.models import FakeKey
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
     _SERVICE_ERROR_NAMES,
     StateTaskServiceAwsSdk,
@@ -277,6 +278,7 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
     _name_members_as_aws(monkeypatch)
     _take_early_heartbeats(monkeypatch)
+    _let_readers_finish(monkeypatch)
     world.deploy()
     yield world
     served.stop()
@@ -330,3 +332,14 @@ def _take_early_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
         return heartbeat(endpoint) or endpoint.consumer_error is None
 
     monkeypatch.setattr(CallbackEndpoint, "notify_heartbeat", taken)
+
+
+def _let_readers_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto closes an object that is written over, under whoever reads it. In S3 they read on what they began
+    with: a second event of one export writes the list of its files again while the machine reads it.
+    """
+
+    def forget(key: FakeKey, garbage: bool = False) -> None:
+        key.disposed = True
+
+    monkeypatch.setattr(FakeKey, "dispose", forget)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from moto.glue.exceptions import ConcurrentRunsExceededException
 from moto.glue.models import GlueBackend
+from moto.s3.models import s3_backends
 
 from lambdas.start_export import handler as start_export
 from tests.aws.exports.conftest import STATE, World, client, objects, receive, until
@@ -228,6 +229,14 @@ def test_the_event_ends_the_wait_though_every_poll_is_lost(world: World) -> None
     assert receive(world.poll_queue)  # taken from the queue, and lost
     world.deliver_events()
     assert json.loads(world.finish(execution)["output"])["outcome"] == "landed"
+
+
+def test_what_is_read_while_it_is_written_again_is_read_whole(world: World) -> None:
+    client("s3").put_object(Bucket=EXPORTS, Key="files.json", Body=b"[1]")
+    reading = s3_backends["123456789012"]["aws"].get_object(EXPORTS, "files.json")
+    client("s3").put_object(Bucket=EXPORTS, Key="files.json", Body=b"[2]")
+    assert reading.value == b"[1]"
+    assert objects(EXPORTS) == {"files.json": b"[2]"}
 
 
 def test_a_busy_glue_workflow_is_no_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,12 @@ def objects(bucket: str) -> dict[str, bytes]:
     }
 
 
+def waiting(queue: str) -> int:
+    """How many messages a queue holds."""
+    name = "ApproximateNumberOfMessages"
+    return int(client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=[name])["Attributes"][name])
+
+
 def receive(queue: str) -> list[str]:
     sqs = client("sqs")
     bodies = []

@@ -11,7 +11,7 @@ from moto.glue.models import GlueBackend
 from moto.s3.models import s3_backends
 
 from lambdas.start_export import handler as start_export
-from tests.aws.exports.conftest import STATE, World, client, objects, receive, until
+from tests.aws.exports.conftest import EXPORTS, STATE, World, client, objects, receive, until, waiting
 
 
 def patients(*ids: str) -> list[dict[str, Any]]:
@@ -99,7 +99,8 @@ def test_a_second_run_is_skipped_while_the_first_runs(world: World) -> None:
 
 def test_the_lock_of_an_aborted_execution_is_taken_over(world: World) -> None:
     dead = world.start()
-    until(lambda: "ownerArn" in world.record())
+    # It waits for its task then: moto sends the half of a message that it was making when it is stopped.
+    until(lambda: waiting(world.start_queue))
     client("stepfunctions").stop_execution(executionArn=dead)
     assert world.record()["ownerArn"] == dead
     world.lake.put_all(patients("a"))

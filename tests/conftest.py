@@ -78,7 +78,7 @@ def landing_uri() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes end together when the long tests come first."""
+    """The processes end together when the long tests come first."""
     items.sort(key=_slowest_first)
 
 

@@ -6,7 +6,7 @@ BIN := .venv/bin
 SETUP := .venv/.installed
 SQL_ON_FHIR_TESTS ?= ../shared/sql-on-fhir-v2/tests
 
-.PHONY: help setup demo test lint format types unit conformance spark4 bench synth lock clean
+.PHONY: help setup demo test lint format types unit conformance spark4 bench synth deploy diff destroy bootstrap lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 14
@@ -57,8 +57,20 @@ conformance: $(SETUP) ## SQL on FHIR v2: our cases, and the official ones from S
 	  echo "No official cases: set SQL_ON_FHIR_TESTS to the tests folder of a FHIR/sql-on-fhir-v2 checkout."; \
 	fi
 
-synth: $(SETUP) ## synthesize the CloudFormation into .watershed/cdk.out
-	@$(BIN)/python -m infra.app
+synth: $(SETUP) ## synthesize the CloudFormation into .watershed/cdk.out; cfn-lint and cdk-nag
+	@$(BIN)/python -m infra.rules
+
+deploy: $(SETUP) ## to the AWS account of watershed.yaml (docs/deploy.md)
+	@$(BIN)/watershed deploy --aws
+
+diff: $(SETUP) ## what a deployment to AWS would change
+	@$(BIN)/watershed diff
+
+destroy: $(SETUP) ## remove the deployment from AWS, but for what holds data
+	@$(BIN)/watershed destroy
+
+bootstrap: $(SETUP) ## set the account of watershed.yaml up for the CDK, once
+	@$(BIN)/watershed bootstrap
 
 lock: ## renew the lock files (needs uv on the path)
 	@printf 'pip\nsetuptools\nwheel\n' | uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-build.lock

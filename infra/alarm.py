@@ -1,4 +1,4 @@
-"""A CloudWatch alarm on a count, told to the outcomes topic."""
+"""A CloudWatch alarm on one figure, told to the outcomes topic. docs/runbook.md has an entry for each."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ class Counted:
     minutes: int = 5
 
 
+@dataclass(frozen=True)
+class Limit:
+    """Where an alarm rings: at ``threshold`` and above, or with ``too_few`` below it; and whether it rings where
+    there is no figure at all."""
+
+    threshold: float = 1
+    too_few: bool = False
+    silence_rings: bool = False
+
+
 def alarm(
     scope: Construct,
     settings: Settings,
@@ -30,18 +40,14 @@ def alarm(
     suffix: str,
     what: str,
     counted: Counted,
-    *,
-    too_few: bool = False,
+    limit: Limit = Limit(),
 ) -> None:
-    """Rings at the first of what is counted, or with ``too_few`` where there is none.
-
-    ``suffix`` ends the alarm's name and ``what`` begins its description; docs/exports.md has an entry for it.
-    """
+    """``suffix`` ends the alarm's name, under which docs/runbook.md has it; ``what`` begins its description."""
     cloudwatch.CfnAlarm(
         scope,
-        "".join(part.capitalize() for part in ("alarm", *suffix.split("-"))),
+        "".join(part.capitalize() for part in ("alarm", *suffix.replace("_", "-").split("-"))),
         alarm_name=settings.name(suffix),
-        alarm_description=f"{what}. docs/exports.md says what to do",
+        alarm_description=f"{what}. docs/runbook.md says what to do",
         namespace=counted.namespace,
         metric_name=counted.metric,
         dimensions=[
@@ -51,10 +57,10 @@ def alarm(
         statistic=counted.statistic,
         period=60 * counted.minutes,
         evaluation_periods=1,
-        comparison_operator="LessThanThreshold" if too_few else "GreaterThanOrEqualToThreshold",
-        threshold=1,
-        # Silence is what the one is about, and what the others hope for.
-        treat_missing_data="breaching" if too_few else "notBreaching",
+        comparison_operator="LessThanThreshold" if limit.too_few else "GreaterThanOrEqualToThreshold",
+        threshold=limit.threshold,
+        # Silence is what some are about, and what the others hope for.
+        treat_missing_data="breaching" if limit.silence_rings else "notBreaching",
         alarm_actions=[topic.topic_arn],
         ok_actions=[topic.topic_arn],
     )

@@ -1,4 +1,4 @@
-"""Where analysts query: the Athena workgroup."""
+"""Where analysts query: the Athena workgroup, and the questions of docs/queries as its named queries."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.questions import load_questions
 from infra.settings import Settings
 
 
@@ -19,7 +20,7 @@ class Analytics(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.name = settings.prefix
-        athena.CfnWorkGroup(
+        group = athena.CfnWorkGroup(
             self,
             "WorkGroup",
             name=self.name,
@@ -43,3 +44,14 @@ class Analytics(Construct):
                 ),
             ),
         )
+        for question in load_questions():
+            query = athena.CfnNamedQuery(
+                self,
+                "".join(part.capitalize() for part in question.name.split("_")),
+                name=question.name,
+                description=question.title,
+                database=settings.database("curated"),
+                query_string=question.for_deployment(settings),
+                work_group=self.name,
+            )
+            query.add_resource_dependency(group)

@@ -1,6 +1,7 @@
 """`python -m infra.app`: synthesizes the stack into a folder of CloudFormation, without the CDK's own client.
 
-Settings come from `--settings` (JSON), or from `WATERSHED_*` variables; with neither, it is the local stack.
+Settings come from `--settings` (JSON), or from `watershed.yaml` and `WATERSHED_*` variables; with none of them,
+it is the local stack.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from infra.node import use_packaged_node
 from infra.settings import Settings
+from infra.settings_file import DEFAULT_FILE, FILE_VARIABLE, aws_settings
 
 DEFAULT_OUT = Path(".watershed/cdk.out")
 
@@ -36,11 +39,11 @@ def synthesize(settings: Settings, out: Path) -> Path:
     return out
 
 
-def _settings(given: argparse.Namespace) -> Settings:
-    if given.settings:
-        return Settings(**json.loads(given.settings))
-    if any(name.startswith("WATERSHED_") for name in os.environ):
-        return Settings.from_environment(os.environ)
+def given_settings(environment: Mapping[str, str]) -> Settings:
+    """Those of an account, where the working folder or the environment says anything; else the local ones."""
+    named = {f"WATERSHED_{each.name.upper()}" for each in fields(Settings)} | {FILE_VARIABLE}
+    if DEFAULT_FILE.exists() or named & set(environment):
+        return aws_settings(environment)
     return Settings.local("http://127.0.0.1:1", "local")
 
 
@@ -49,7 +52,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--settings", help="the settings as a JSON object")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder to write into")
     given = parser.parse_args(argv)
-    out = synthesize(_settings(given), given.out.resolve())
+    settings = Settings(**json.loads(given.settings)) if given.settings else given_settings(os.environ)
+    out = synthesize(settings, given.out.resolve())
     sys.stdout.write(f"{out}\n")
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 from infra.packaging import REPOSITORY, fingerprint
 from infra.settings import Settings
 
-_SOURCES = ("infra", "crawlers", "schemas", "lambdas", "glue_jobs")
+_SOURCES = ("infra", "crawlers", "schemas", "lambdas", "glue_jobs", "docs/queries")
 _FINGERPRINT = ".fingerprint"
 
 

@@ -8,6 +8,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.export_alarms import ExportAlarms
@@ -70,6 +71,8 @@ class Export(Construct):
             master_key=given.key,
             enforce_ssl=True,
         )
+        if self._settings.alarm_email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(self._settings.alarm_email))
         self.export_role = self._export_role()
         self._start_export()
         self.poll_export = self._poll_export()

@@ -1,4 +1,4 @@
-"""Alarms of the export workflow, each with its entry in docs/exports.md. They ring on the outcomes topic."""
+"""Alarms of the export workflow, each with its entry in docs/runbook.md. They ring on the outcomes topic."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.alarm import Counted, alarm
+from infra.alarm import Counted, Limit, alarm
 from infra.queues import WorkQueue
 from infra.settings import Settings
 
@@ -68,5 +68,5 @@ class ExportAlarms(Construct):
                 "export-stale",
                 f"No export has landed for {STALE_MINUTES} minutes",
                 Counted("AWS/Lambda", "Invocations", where, minutes=minutes),
-                too_few=True,
+                Limit(too_few=True, silence_rings=True),
             )

@@ -45,7 +45,7 @@ class FanOut(Construct):
         scope: Construct,
         id_: str,
         given: Surroundings,
-        tables: Mapping[str, dynamodb.Table],
+        tables: Mapping[str, dynamodb.ITable],
         item_types: Iterable[ItemType],
     ) -> None:
         super().__init__(scope, id_)
@@ -72,7 +72,7 @@ class FanOut(Construct):
         )
         self._consume(queues)
 
-    def _feed(self, bus: events.CfnEventBus, tables: Mapping[str, dynamodb.Table]) -> None:
+    def _feed(self, bus: events.CfnEventBus, tables: Mapping[str, dynamodb.ITable]) -> None:
         settings = self._given.settings
         bus_arn = settings.arn("events", f"event-bus/{self.bus_name}")
         shape = PackagedFunction(self, "ShapeItemChange", self._given, "shape_item_change", {}, [])

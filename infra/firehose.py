@@ -16,7 +16,7 @@ from constructs import Construct
 from infra.functions import PackagedFunction, Surroundings, retention
 from infra.pipe_record import RECORD_TEMPLATE
 from infra.pipes import StreamPipe, Target, short_name
-from infra.policies import Permission, allow, consume, role, use_key
+from infra.policies import Permission, allow, consume, read_streams, role, use_key
 from infra.queues import WorkQueue
 
 PARTITION_KEY = "partition"
@@ -63,7 +63,7 @@ class DeliverByFirehose(Construct):
         scope: Construct,
         id_: str,
         given: Surroundings,
-        tables: Mapping[str, dynamodb.Table],
+        tables: Mapping[str, dynamodb.ITable],
         landing: s3.IBucket,
     ) -> None:
         super().__init__(scope, id_)
@@ -108,7 +108,7 @@ class DeliverByFirehose(Construct):
             )
             pipe.node.add_dependency(stream)
 
-    def _land_parked(self, parked: WorkQueue, tables: Mapping[str, dynamodb.Table]) -> None:
+    def _land_parked(self, parked: WorkQueue, tables: Mapping[str, dynamodb.ITable]) -> None:
         """What a pipe gives up on is still in the stream: a function lands it as the direct sink would."""
         settings, landing = self._given.settings, self._landing
         land = PackagedFunction(
@@ -125,6 +125,7 @@ class DeliverByFirehose(Construct):
                     [settings.arn("dynamodb", f"table/{name}/stream/*") for name in tables],
                     reason="A stream is named for the moment it was made, which a new one changes.",
                 ),
+                *read_streams(settings),
                 _write_landing(landing),
             ],
             timeout_seconds=PARKED_TIMEOUT_SECONDS,

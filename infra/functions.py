@@ -17,6 +17,15 @@ from infra.packaging import fingerprint, package_function
 from infra.policies import Permission, accept, role, use_key, write_logs
 from infra.settings import Settings
 
+_STANDING = {
+    "LambdaConcurrency": "Shards, queues and the state machine's map bound how many run at once; a reservation"
+    " would take the account's concurrency from others, and could starve a stream.",
+    "LambdaDLQ": "No function is invoked asynchronously: its stream, queue, pipe or state machine keeps what"
+    " failed, and has a failure destination of its own.",
+    "LambdaInsideVPC": "Functions call AWS's own endpoints only, with TLS and signed requests; they listen to"
+    " nothing, and hold no connection into a private network.",
+}
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -93,6 +102,8 @@ class PackagedFunction(Construct):
             "AwsSolutions-L1",
             "Python 3.11 is what Glue 5.1 runs: the shared schemas are tested on that version.",
         )
+        for rule, reason in _STANDING.items():
+            accept(self.function, f"HIPAA.Security::HIPAA.Security-{rule}", reason)
 
     @property
     def arn(self) -> str:

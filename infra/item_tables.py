@@ -8,43 +8,14 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.settings import Settings
+from infra.item_keys import table_keys
+from infra.policies import accept
+from infra.settings import Settings, SettingsError
 from infra.storage import removal
-from schemas.item_type import Attribute, ItemType
+from schemas.item_type import ItemType
 
 TIME_TO_LIVE = "expiresAt"
 """Epoch seconds after which DynamoDB removes an item; items without it stay."""
-
-_NUMBERS = ("long", "double", "timestamp_millis", "timestamp_seconds")
-
-
-class TableDeclarationError(ValueError):
-    """Raised when item types that share a table disagree about its keys."""
-
-
-def key_type(attribute: Attribute) -> str:
-    """DynamoDB's type of a key attribute: `S`, `N` or `B`."""
-    if attribute.type in _NUMBERS or attribute.type.startswith("decimal"):
-        return "N"
-    return "B" if attribute.type == "binary" else "S"
-
-
-def table_keys(item_types: Iterable[ItemType]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Each table's keys, as `(name, type)`, partition key first.
-
-    Raises
-    ------
-    TableDeclarationError : two item types of one table declare different keys
-    """
-    tables: dict[str, tuple[tuple[str, str], ...]] = {}
-    for item_type in item_types:
-        keys = tuple((attribute.name, key_type(attribute)) for attribute in item_type.keys)
-        if tables.setdefault(item_type.table_name, keys) != keys:
-            raise TableDeclarationError(
-                f"{item_type.file}: keys {keys} differ from those of another item type of table "
-                f"{item_type.table_name}, {tables[item_type.table_name]}; a table has one key"
-            )
-    return tables
 
 
 def table(
@@ -59,7 +30,7 @@ def table(
 ) -> dynamodb.Table:
     """A table on demand, encrypted with our key, recoverable to any second of the last 35 days."""
     attributes = [dynamodb.Attribute(name=attribute, type=_ATTRIBUTE_TYPES[kind]) for attribute, kind in keys]
-    return dynamodb.Table(
+    made = dynamodb.Table(
         scope,
         id_,
         table_name=name,
@@ -76,6 +47,12 @@ def table(
         deletion_protection=settings.retain_data,
         removal_policy=removal(settings),
     )
+    accept(
+        made,
+        "HIPAA.Security::HIPAA.Security-DynamoDBInBackupPlan",
+        "Point-in-time recovery covers the last 35 days, to the second; older backups would hold what was erased.",
+    )
+    return made
 
 
 _ATTRIBUTE_TYPES = {
@@ -86,16 +63,29 @@ _ATTRIBUTE_TYPES = {
 
 
 class ItemTables(Construct):
-    """One table per `table_name` of the item types."""
+    """One table per `table_name` of the item types: made, or where the settings name its stream, as it is."""
 
     def __init__(
         self, scope: Construct, id_: str, settings: Settings, key: kms.IKey, item_types: Iterable[ItemType]
     ) -> None:
         super().__init__(scope, id_)
-        self.tables = {
-            name: table(self, _construct_id(name), name, keys, settings, key, stream=True)
-            for name, keys in sorted(table_keys(item_types).items())
+        keys = table_keys(item_types)
+        for name in settings.existing_streams:
+            if name not in keys:
+                raise SettingsError(
+                    "existing_streams", f"{name!r} is no table of the item types; they are {', '.join(keys)}"
+                )
+        self.tables: dict[str, dynamodb.ITable] = {
+            name: self._existing(name, settings.existing_streams[name])
+            if name in settings.existing_streams
+            else table(self, _construct_id(name), name, keys[name], settings, key, stream=True)
+            for name in sorted(keys)
         }
+
+    def _existing(self, name: str, stream_arn: str) -> dynamodb.ITable:
+        return dynamodb.Table.from_table_attributes(
+            self, _construct_id(name), table_name=name, table_stream_arn=stream_arn
+        )
 
 
 def _construct_id(name: str) -> str:

@@ -10,7 +10,7 @@ from constructs import Construct
 from infra.catalog import Catalog, glue_logs, warehouse
 from infra.functions import Surroundings
 from infra.packaging import job_modules, job_script, package_jobs
-from infra.policies import Permission, allow, role, use_key
+from infra.policies import Permission, allow, ask_lake_formation, role, use_key
 from infra.storage import Storage
 from infra.workflow import ERASE, JOBS, MAINTENANCE, MAINTENANCE_SCHEDULE, STEPS, Node, Step, check
 
@@ -112,6 +112,7 @@ class Jobs(Construct):
             "--landing_uri": f"s3://{storage.landing.bucket_name}/",
             "--docs_uri": f"s3://{storage.docs.bucket_name}/",
             "--catalog": "lake",
+            "--metrics_namespace": settings.metrics_namespace,
             "--conf": spark_configuration(warehouse(storage.lake), settings.region),
             "--datalake-formats": "iceberg",
             "--extra-py-files": modules.s3_object_url,
@@ -213,12 +214,13 @@ def _permissions(
             reason="All tables of the three databases that the jobs keep, and of no other.",
         ),
         use_key(given.key.key_arn, write=True),
+        ask_lake_formation(),
         allow(
             "PutMetrics",
             ["cloudwatch:PutMetricData"],
             ["*"],
-            {"StringEquals": {"cloudwatch:namespace": "Glue"}},
-            reason="Metrics have no resources to name; the namespace is bound instead.",
+            {"StringEquals": {"cloudwatch:namespace": ["Glue", settings.metrics_namespace]}},
+            reason="Metrics have no resources to name; the namespaces are bound instead.",
         ),
         *glue_logs(given, _JOB_LOGS),
     ]

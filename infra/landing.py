@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.functions import PackagedFunction, Surroundings
 from infra.gap_alarms import EVENT_COUNT
-from infra.policies import allow
+from infra.policies import allow, read_streams
 
 BATCH_SIZE = 500
 """Changes per invocation at most: about 1 MB of usual items, and well under Lambda's 6 MB event."""
@@ -37,7 +37,7 @@ class LandItems(Construct):
         scope: Construct,
         id_: str,
         given: Surroundings,
-        tables: Mapping[str, dynamodb.Table],
+        tables: Mapping[str, dynamodb.ITable],
         landing: s3.IBucket,
         failures: s3.IBucket,
     ) -> None:
@@ -83,6 +83,7 @@ class LandItems(Construct):
                     [failures.arn_for_objects("aws/lambda/*")],
                     reason="Lambda names the objects of failed batches.",
                 ),
+                *read_streams(settings),
                 allow("FindFailureBucket", ["s3:ListBucket"], [failures.bucket_arn]),
             ],
             memory_mb=512,
@@ -91,7 +92,7 @@ class LandItems(Construct):
         self.mappings = {name: self._map(name, table, landed, failures) for name, table in tables.items()}
 
     def _map(
-        self, name: str, table: dynamodb.Table, landed: PackagedFunction, failures: s3.IBucket
+        self, name: str, table: dynamodb.ITable, landed: PackagedFunction, failures: s3.IBucket
     ) -> lambda_.CfnEventSourceMapping:
         if table.table_stream_arn is None:
             raise ValueError(f"Table {name} has no stream to land changes from")

@@ -14,7 +14,7 @@ from constructs import Construct
 
 from infra.functions import Surroundings
 from infra.pipe_record import EVERY_CHANGE
-from infra.policies import Permission, allow, role, use_key
+from infra.policies import Permission, allow, read_streams, role, use_key
 from infra.vended_logs import vended_log_group
 
 RETRY_ATTEMPTS = 10
@@ -49,7 +49,7 @@ class StreamPipe(Construct):
         id_: str,
         given: Surroundings,
         name: str,
-        table: tuple[str, dynamodb.Table],
+        table: tuple[str, dynamodb.ITable],
         target: Target,
         *,
         batch_size: int,
@@ -86,6 +86,7 @@ class StreamPipe(Construct):
                     reason="The action knows no resource, and a pipe asks for it before it reads.",
                 ),
                 allow("GiveUp", ["sqs:SendMessage"], [target.failures.queue_arn]),
+                *read_streams(settings),
                 *target.permissions,
                 use_key(given.key.key_arn, write=True),
             ],

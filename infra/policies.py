@@ -11,6 +11,8 @@ from aws_cdk import Acknowledgment, Stack, Validations
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.settings import Settings
+
 
 @dataclass(frozen=True)
 class Permission:
@@ -75,6 +77,12 @@ def role(
         description=description,
         inline_policies={"Permissions": iam.PolicyDocument(statements=statements, minimize=False)},
     )
+    accept(
+        made,
+        "HIPAA.Security::HIPAA.Security-IAMNoInlinePolicy",
+        "A role and its permissions are one: written together, read together, removed together. A managed policy"
+        " could be attached to others.",
+    )
     for each in permissions:
         for resource in each.resources:
             if "*" in resource:
@@ -90,16 +98,17 @@ def accept(construct: Construct, rule: str, reason: str) -> None:
 def _as_reported(scope: Construct, resource: str) -> str:
     """A resource as the rules checker writes it: `<LogicalId.Arn>/items/*` for what only the deployment
     knows."""
-    return _flat(Stack.of(scope).resolve(resource))
+    return flat(Stack.of(scope).resolve(resource))
 
 
-def _flat(value: Any) -> str:
+def flat(value: Any) -> str:
+    """A value of a template as text, `<LogicalId.Arn>` for what only the deployment knows."""
     if isinstance(value, str):
         return value
     (function, argument), *_ = value.items()
     if function == "Fn::Join":
         separator, parts = argument
-        return str(separator).join(_flat(part) for part in parts)
+        return str(separator).join(flat(part) for part in parts)
     if function == "Fn::GetAtt":
         return f"<{'.'.join(argument)}>"
     return f"<{argument}>"
@@ -109,6 +118,22 @@ def use_key(key_arn: str, *, write: bool) -> Permission:
     """What SSE-KMS asks of whoever reads, or reads and writes, what the key encrypts."""
     actions = ["kms:Decrypt", "kms:DescribeKey", *(["kms:GenerateDataKey"] if write else [])]
     return allow("UseKey", actions, [key_arn])
+
+
+def ask_lake_formation() -> Permission:
+    """What reading a table takes where Lake Formation is in charge of it; without it, it is never asked."""
+    return allow(
+        "AskLakeFormation",
+        ["lakeformation:GetDataAccess"],
+        ["*"],
+        reason="The action knows no resource; Lake Formation's own grants decide, where it is in charge.",
+    )
+
+
+def read_streams(settings: Settings) -> list[Permission]:
+    """What reading the streams of tables with keys of their own asks for besides."""
+    keys = settings.stream_key_arns
+    return [allow("UseStreamKeys", ["kms:Decrypt"], keys)] if keys else []
 
 
 def consume(queue_arn: str, *, sid: str = "ConsumeQueue") -> Permission:

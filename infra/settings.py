@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 LOCAL_ACCOUNT = "000000000000"
 LOCAL_REGION = "us-east-1"
+
+NEW_DATASTORE = "new"
+"""Instead of a data store's id: make one."""
 
 CHANGE_FEEDS = ("none", "cloudtrail", "subscription")
 _LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 3653)
@@ -30,7 +33,7 @@ class Settings:
     ----------
     account, region : where it is deployed; twelve digits, and a region's name
     healthlake_endpoint : URL whose `/datastore/{id}/r4/` the functions call
-    healthlake_datastore_id : the data store exported from, 32 characters
+    healthlake_datastore_id : the data store exported from, 32 characters; `new` makes one with the stack
     prefix : begins the name of every resource, and is the stack's name
     export_schedule_minutes : how often an incremental export starts
     export_schedule_enabled : whether it starts by itself
@@ -57,6 +60,10 @@ class Settings:
     firehose_tables : names of the item tables whose changes Firehose delivers; the direct sink delivers
         those of all others
     fan_out : whether changes are also told on the event bus
+    existing_streams : the ARN of the stream of each item table that exists already, by the table's name; the
+        stack makes all others
+    stream_key_arns : the KMS keys of those tables, where they have keys of their own
+    alarm_email : is written to when an alarm rings and when a run ends; nobody is, where it is empty
     """
 
     account: str
@@ -84,10 +91,14 @@ class Settings:
     athena_cutoff_bytes: int = 100_000_000_000
     firehose_tables: tuple[str, ...] = ()
     fan_out: bool = True
+    existing_streams: Mapping[str, str] = field(default_factory=dict)
+    stream_key_arns: tuple[str, ...] = ()
+    alarm_email: str = ""
 
     def __post_init__(self) -> None:
         # JSON has no tuples.
-        object.__setattr__(self, "firehose_tables", tuple(self.firehose_tables))
+        for name in ("firehose_tables", "stream_key_arns"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         checks: dict[str, tuple[bool, str]] = {
             "account": (bool(re.fullmatch(r"\d{12}", self.account)), "must be twelve digits"),
             "region": (
@@ -100,7 +111,7 @@ class Settings:
             ),
             "healthlake_datastore_id": (
                 bool(re.fullmatch(r"[A-Za-z0-9]{1,64}", self.healthlake_datastore_id)),
-                "must be the id of a HealthLake data store",
+                f"must be the id of a HealthLake data store, or {NEW_DATASTORE!r} to have one made",
             ),
             "prefix": (
                 bool(re.fullmatch(r"[a-z][a-z0-9-]{1,18}[a-z0-9]", self.prefix)),
@@ -142,6 +153,23 @@ class Settings:
                 all(re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", each) for each in self.firehose_tables),
                 "must be names of tables, separated by commas",
             ),
+            "existing_streams": (
+                all(
+                    re.fullmatch(
+                        rf"arn:[\w-]+:dynamodb:{self.region}:{self.account}:table/{name}/stream/.+", arn
+                    )
+                    for name, arn in self.existing_streams.items()
+                ),
+                "must be the ARN of each table's stream, in this account and region, by the table's name",
+            ),
+            "stream_key_arns": (
+                all(re.fullmatch(r"arn:[\w-]+:kms:.+:key/.+", each) for each in self.stream_key_arns),
+                "must be ARNs of KMS keys, not aliases",
+            ),
+            "alarm_email": (
+                bool(re.fullmatch(r"([^@\s]+@[^@\s]+\.[^@\s]+)?", self.alarm_email)),
+                "must be an address, or empty",
+            ),
         }
         for name, (holds, problem) in checks.items():
             if not holds:
@@ -167,18 +195,21 @@ class Settings:
         return cls(LOCAL_ACCOUNT, LOCAL_REGION, healthlake_endpoint, datastore_id, **local)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Settings of an account on AWS from `WATERSHED_<NAME>`, such as `WATERSHED_REGION`.
+    def from_environment(
+        cls, environment: Mapping[str, str], in_file: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Settings of an account on AWS: those of the file, and over them each `WATERSHED_<NAME>`, such as
+        `WATERSHED_REGION`.
 
         Raises
         ------
         SettingsError : one is missing or wrong
         """
-        given: dict[str, Any] = {}
-        for name, field in cls.__dataclass_fields__.items():
-            text = environment.get(f"WATERSHED_{name.upper()}")
+        given: dict[str, Any] = dict(in_file or {})
+        for each in fields(cls):
+            text = environment.get(f"WATERSHED_{each.name.upper()}")
             if text is not None:
-                given[name] = _parsed(name, str(field.type), text)
+                given[each.name] = _parsed(each.name, str(each.type), text)
         for name, variable in (("account", "CDK_DEFAULT_ACCOUNT"), ("region", "CDK_DEFAULT_REGION")):
             if variable in environment:
                 given.setdefault(name, environment[variable])
@@ -186,11 +217,22 @@ class Settings:
             given.setdefault("healthlake_endpoint", f"https://healthlake.{given['region']}.amazonaws.com")
         for name in ("account", "region", "healthlake_datastore_id"):
             if name not in given:
-                raise SettingsError(name, f"is missing; set WATERSHED_{name.upper()}")
+                raise SettingsError(
+                    name, f"is missing; put it into the settings file, or set WATERSHED_{name.upper()}"
+                )
         return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def makes_datastore(self) -> bool:
+        return self.healthlake_datastore_id == NEW_DATASTORE
+
+    @property
+    def metrics_namespace(self) -> str:
+        """Where in CloudWatch the jobs' own figures are: `Watershed/<prefix>`."""
+        return f"Watershed/{self.prefix}"
 
     def name(self, suffix: str) -> str:
         """`watershed-<suffix>`."""
@@ -210,6 +252,8 @@ class Settings:
 
 
 def _parsed(name: str, kind: str, text: str) -> Any:
+    if kind.startswith("Mapping"):
+        raise SettingsError(name, "can be given in the settings file only")
     if kind.startswith("tuple"):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if kind == "bool":

@@ -16,12 +16,17 @@ from infra.fan_out import FanOut
 from infra.firehose import DeliverByFirehose
 from infra.functions import Surroundings
 from infra.gap_alarms import GapAlarms
+from infra.healthlake import healthlake_datastore
 from infra.item_tables import ItemTables
 from infra.jobs import Jobs, SecurityConfiguration, Workflow
 from infra.landing import LandItems
+from infra.people import People
 from infra.settings import Settings, SettingsError
 from infra.storage import Encryption, Storage
+from infra.watch import Dashboard, Watch
 from schemas.item_type import load_item_types
+from schemas.model import load_models
+from schemas.view import load_views
 
 
 class WatershedStack(Stack):
@@ -49,14 +54,8 @@ class WatershedStack(Stack):
             allowed_pattern=r"https?://[^/\s]+",
             description="URL whose /datastore/{id}/r4/ the functions call",
         )
-        datastore = CfnParameter(
-            self,
-            "HealthLakeDatastoreId",
-            default=settings.healthlake_datastore_id,
-            allowed_pattern="[A-Za-z0-9]{1,64}",
-            description="The data store exported from",
-        )
         key = Encryption(self, "Encryption", settings).key
+        datastore = healthlake_datastore(self, settings, key)
         given = Surroundings(settings, key, build)
         storage = Storage(self, "Storage", settings, key)
         item_types = load_item_types().values()
@@ -74,12 +73,15 @@ class WatershedStack(Stack):
         workflow = settings.prefix
         Workflow(self, "Workflow", given, workflow, crawlers, jobs, crawlers=crawlers.names)
         analytics = Analytics(self, "Analytics", settings, key, storage.results)
-        export = Export(
-            self, "Export", given, storage, workflow, endpoint.value_as_string, datastore.value_as_string
-        )
+        People(self, "People", given, storage, catalog, analytics.name)
+        export = Export(self, "Export", given, storage, workflow, endpoint.value_as_string, datastore)
         feed = change_feed(self, "ChangeFeed", given, storage, export)
         if landed:
             GapAlarms(self, "GapAlarms", settings, landed.function, landed.mappings, export.topic)
+
+        curated = sorted({*load_views(), *load_models()})
+        Watch(self, "Watch", settings, export.topic, curated, analytics.name)
+        Dashboard(self, "Dashboard", settings)
 
         outputs = {
             "LandingBucket": storage.landing.bucket_name,
@@ -103,7 +105,7 @@ class WatershedStack(Stack):
             "WorkflowName": workflow,
             "WorkGroup": analytics.name,
             **{f"{zone.capitalize()}Database": name for zone, name in catalog.databases.items()},
-            "HealthLakeDatastoreId": datastore.value_as_string,
+            "HealthLakeDatastoreId": datastore,
         }
         for name, value in outputs.items():
             CfnOutput(self, f"Out{name}", value=value).override_logical_id(name)

@@ -13,6 +13,12 @@ from constructs import Construct
 from infra.policies import accept
 from infra.settings import Settings
 
+_NOT_REPLICATED = (
+    "HIPAA.Security::HIPAA.Security-S3BucketReplicationEnabled",
+    "Health data stays in the region that the settings name, and is erased on request in one place. Versions guard"
+    " against mistakes; the lake can be built anew from the sources and the landing zone.",
+)
+
 
 def removal(settings: Settings) -> RemovalPolicy:
     return RemovalPolicy.RETAIN if settings.retain_data else RemovalPolicy.DESTROY
@@ -96,7 +102,7 @@ class Storage(Construct):
         self.failures = self._bucket("failures", [])
 
     def _bucket(self, purpose: str, rules: Sequence[s3.LifecycleRule]) -> s3.Bucket:
-        return s3.Bucket(
+        bucket = s3.Bucket(
             self,
             purpose.capitalize(),
             bucket_name=self._settings.bucket(purpose),
@@ -114,6 +120,8 @@ class Storage(Construct):
             lifecycle_rules=[*_housekeeping(), *rules],
             removal_policy=removal(self._settings),
         )
+        accept(bucket, *_NOT_REPLICATED)
+        return bucket
 
     def _logs_bucket(self) -> s3.Bucket:
         bucket = s3.Bucket(
@@ -134,6 +142,12 @@ class Storage(Construct):
         accept(
             bucket, "AwsSolutions-S1", "This bucket receives the access logs: logging itself would not end."
         )
+        accept(
+            bucket,
+            "HIPAA.Security::HIPAA.Security-S3DefaultEncryptionKMS",
+            "Access logs name keys, never contents, and are encrypted with S3's own key.",
+        )
+        accept(bucket, *_NOT_REPLICATED)
         return bucket
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from local.commands import demo, erase, items, lifecycle, pipeline, query, replay, sample, status, view
+from local.commands import aws, demo, erase, items, lifecycle, pipeline, query, replay, sample, status, view
 
 app = typer.Typer(
     name="watershed",
@@ -28,6 +28,9 @@ for command in (
     status.status,
     erase.erase,
     lifecycle.down,
+    aws.bootstrap,
+    aws.diff,
+    aws.destroy,
 ):
     app.command()(command)
 app.add_typer(view.app, name="view")

@@ -29,6 +29,8 @@ class WorkflowRun:
     run_id: str
     status: str
     nodes: tuple[NodeRun, ...]
+    waiting: tuple[tuple[str, str], ...] = ()
+    """Kind and name of each job and crawler that has not been started, in the graph's order."""
 
     @property
     def ended(self) -> bool:
@@ -52,6 +54,29 @@ def start_workflow(glue: Any, name: str) -> str:
         raise LocalError(
             "A run of the workflow goes on already; one runs at a time.", "Watch it with: watershed status"
         ) from None
+
+
+def resume_workflow(glue: Any, name: str) -> str:
+    """Resume the latest run from the jobs and crawlers that failed in it; returns the new run's id.
+
+    Raises
+    ------
+    LocalError : there is nothing to resume
+    """
+    reply = glue.get_workflow_runs(Name=name, IncludeGraph=True, MaxResults=10)
+    runs = sorted(reply.get("Runs", []), key=lambda run: str(run.get("StartedOn", "")))
+    if not runs or runs[-1]["Status"] != "COMPLETED":
+        raise LocalError("There is no completed run to resume.", "Start one with: watershed run")
+    latest = runs[-1]
+    failed = {(node.kind, node.name) for node in _workflow_run(latest).failed}
+    ids = [
+        node["UniqueId"]
+        for node in latest["Graph"]["Nodes"]
+        if (node["Type"].lower(), node["Name"]) in failed
+    ]
+    if not ids:
+        raise LocalError("Nothing failed in the latest run.", "Start another with: watershed run")
+    return str(glue.resume_workflow_run(Name=name, RunId=latest["WorkflowRunId"], NodeIds=ids)["RunId"])
 
 
 def latest_workflow_runs(glue: Any, name: str, count: int = 10) -> list[WorkflowRun]:
@@ -89,13 +114,18 @@ def await_workflow(
         raise LocalError(
             f"The workflow run failed. {what}",
             "The jobs' logs are in .watershed/logs/. Analysts still see the last good tables. "
-            "Run again with: watershed run",
+            "Go on from where it failed with: watershed run --resume",
         )
     return run
 
 
 def _workflow_run(run: Mapping[str, Any]) -> WorkflowRun:
-    return WorkflowRun(run["WorkflowRunId"], run["Status"], tuple(_nodes(run.get("Graph", {}))))
+    graph = run.get("Graph", {})
+    nodes = tuple(_nodes(graph))
+    started = {(node.kind, node.name) for node in nodes}
+    named = [(node["Type"].lower(), node["Name"]) for node in graph.get("Nodes", ())]
+    waiting = tuple(each for each in named if each[0] != "trigger" and each not in started)
+    return WorkflowRun(run["WorkflowRunId"], run["Status"], nodes, waiting)
 
 
 def _nodes(graph: Mapping[str, Any]) -> Iterator[NodeRun]:

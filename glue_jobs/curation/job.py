@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +16,7 @@ from glue_jobs.curation.results import record_results
 from glue_jobs.curation.views import ViewUpdate, prepare_views, view_updates
 from glue_jobs.lake.errors import AuditFailed, LakeError
 from glue_jobs.lake.log import log
+from glue_jobs.lake.metrics import Metric, table_metrics
 from glue_jobs.lake.run import Run
 
 AT_ONCE = 2
@@ -100,6 +101,7 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
         _publish_models(tally, declarations, resources, models)
     finally:
         resources.close()
+    run.measured(_figures(tally, (*declarations.views, *declarations.models)))
     _close(tally)
     return tally.outcomes
 
@@ -162,6 +164,20 @@ def _publish_model(
     finally:
         if update.change.keys is not None:
             update.change.keys.close()
+
+
+def _figures(tally: _Tally, tables: Iterable[str]) -> Iterator[Metric]:
+    """For each declared table whether it is current, and how many of its rows went."""
+    outcomes = {each.table: each for each in tally.outcomes}
+    for table in tables:
+        outcome = outcomes.get(table)
+        if table in tally.failures or (outcome and not outcome.published):
+            yield from table_metrics(table, behind=True)
+        elif outcome:
+            lost = outcome.removed - outcome.added
+            yield from table_metrics(table, False, outcome.rows_before, lost)
+        else:
+            yield from table_metrics(table, behind=False)
 
 
 def _close(tally: _Tally) -> None:

@@ -42,6 +42,7 @@ class Outcome:
     """What became of a table in a run.
 
     ``snapshot_id`` is what ``main`` shows now if ``published``, else the head of the branch that stays.
+    ``rows_before`` is how many rows the table showed before.
     """
 
     table: str
@@ -51,6 +52,7 @@ class Outcome:
     added: int = 0
     removed: int = 0
     branch: str | None = None
+    rows_before: int = 0
 
 
 def publish(run: Run, full_name: str, change: Change, state: TableState, suite: Suite) -> Outcome:
@@ -61,14 +63,22 @@ def publish(run: Run, full_name: str, change: Change, state: TableState, suite: 
     CommitConflict : another writer moved ``main`` in the meantime
     """
     branch = f"{BRANCH_PREFIX}{run.run_id}"
+    before = _row_count(run.spark, full_name)
     _open_branch(run.spark, full_name, branch)
     added, removed = write_branch(run.spark, full_name, branch, change, state.properties(run.run_id))
     checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite))
     if any(check.halts for check in checks):
         head = iceberg_table(run.spark, full_name).snapshot(branch).snapshotId()
-        return Outcome(suite.table, False, int(head), checks, added, removed, branch)
+        return Outcome(suite.table, False, int(head), checks, added, removed, branch, before)
     snapshot_id = _fast_forward(run.spark, full_name, branch)
-    return Outcome(suite.table, True, snapshot_id, checks, added, removed)
+    return Outcome(suite.table, True, snapshot_id, checks, added, removed, rows_before=before)
+
+
+def _row_count(spark: SparkSession, full_name: str) -> int:
+    """Rows that ``main`` shows, from its metadata alone: those in data files, less those deleted by position."""
+    snapshot = iceberg_table(spark, full_name).currentSnapshot()
+    summary = {} if snapshot is None else dict(snapshot.summary())
+    return int(summary.get("total-records", 0)) - int(summary.get("total-position-deletes", 0))
 
 
 def advance(run: Run, full_name: str, table: str, state: TableState) -> Outcome:

@@ -29,6 +29,7 @@ class JobArguments:
     run_id : the run's id where the caller chose it; None lets the job make one
     full : rebuild everything rather than only what changed
     export_id : work on this export alone, where the job knows exports
+    metrics_namespace : where in CloudWatch the run's figures go; None sends none
     """
 
     landing_uri: str
@@ -36,6 +37,7 @@ class JobArguments:
     run_id: str | None = None
     full: bool = False
     export_id: str | None = None
+    metrics_namespace: str | None = None
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> JobArguments:
@@ -52,6 +54,7 @@ class JobArguments:
             run_id=_matching(values, "run_id", _RUN_ID, "of the form 20250131T235959999Z-0a1b2c3d"),
             full=_flag(values, "full"),
             export_id=values.get("export_id") or None,
+            metrics_namespace=values.get("metrics_namespace") or None,
         )
 
 

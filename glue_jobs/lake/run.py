@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.errors import LakeError
 from glue_jobs.lake.log import log
+from glue_jobs.lake.metrics import Metric, job_metrics, tell_cloudwatch
 from glue_jobs.lake.tables import (
     Column,
     TableSpec,
@@ -74,6 +75,7 @@ class Run:
     written: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)
     detail: dict[str, object] = field(default_factory=dict)
+    metrics: list[Metric] = field(default_factory=list)
 
     @property
     def catalog(self) -> str:
@@ -90,6 +92,10 @@ class Run:
     def set_aside(self, reason: str, rows: int) -> None:
         """Count rows put in quarantine for a reason."""
         self.quarantined[reason] = self.quarantined.get(reason, 0) + rows
+
+    def measured(self, metrics: Iterable[Metric]) -> None:
+        """Figures for CloudWatch, beside those of every job."""
+        self.metrics.extend(metrics)
 
     def note(self, **detail: object) -> None:
         """Keep more about the run, in JSON; counts and names only."""
@@ -118,8 +124,15 @@ def job_run(spark: SparkSession, arguments: JobArguments, job: str) -> Iterator[
             _record(run, "failed")
         except Exception as second:
             log("run not recorded", job=job, run_id=run_id, error=type(second).__name__)
+        _tell(run, failed=True)
         raise
     _record(run, "succeeded")
+    _tell(run, failed=False)
+
+
+def _tell(run: Run, *, failed: bool) -> None:
+    figures = job_metrics(run.job, failed, sum(run.written.values()), sum(run.quarantined.values()))
+    tell_cloudwatch(run.arguments.metrics_namespace, [*figures, *run.metrics])
 
 
 def _latest_run_id(spark: SparkSession, table: str) -> str:

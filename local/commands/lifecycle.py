@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from local.commands.aws import SettingsFile, Yes, deploy_command
 from local.commands.options import Json, current_stack, says_why
 from local.stack import Stack
 from local.terminal import Step, Terminal
@@ -46,9 +47,21 @@ def up(as_json: Json = False) -> None:
 
 
 @says_why
-def deploy(as_json: Json = False) -> None:
-    """Synthesize the CDK stacks and deploy them on the emulator; only what changed is updated."""
-    stack, terminal = current_stack().require_up(), Terminal(as_json)
+def deploy(
+    on_aws: Annotated[bool, typer.Option("--aws", help="To the AWS account of the settings file.")] = False,
+    settings_file: SettingsFile = None,
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="With --aws: check and synthesize, and stop there.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Synthesize the CDK stack and deploy it, on the emulator or with --aws; only what changed is updated."""
+    terminal = Terminal(as_json)
+    if on_aws:
+        deploy_command(terminal, settings_file, check_only, yes)
+        return
+    stack = current_stack().require_up()
     outputs = deploy_stack(stack, terminal)
     terminal.say("Next: [bold]watershed seed[/bold]")
     terminal.emit({"outputs": outputs})

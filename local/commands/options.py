@@ -12,7 +12,9 @@ from rich.markup import escape
 
 from infra.assembly import SynthesisError
 from infra.packaging import PackagingError
+from infra.preflight import PreflightError
 from infra.settings import SettingsError
+from infra.toolkit import ToolkitError
 from lambdas.shared.healthlake_http import HealthLakeError
 from local.deploy import DeployError
 from local.emulator.process import EmulatorError
@@ -37,6 +39,8 @@ EXPECTED_ERRORS = (
     PackagingError,
     QueryError,
     SettingsError,
+    PreflightError,
+    ToolkitError,
     SchemaError,
     PopulationError,
 )

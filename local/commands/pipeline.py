@@ -12,7 +12,14 @@ from local.commands.options import Json, current_stack, says_why
 from local.export import await_export, start_export
 from local.stack import Stack
 from local.terminal import Terminal, counted
-from local.workflow_run import WorkflowRun, await_workflow, latest_workflow_runs, start_workflow
+from local.watch import live_graph
+from local.workflow_run import (
+    WorkflowRun,
+    await_workflow,
+    latest_workflow_runs,
+    resume_workflow,
+    start_workflow,
+)
 
 _BUSY = "busy"
 """What the export's outcome says in place of a run's id when a run of the workflow went on already."""
@@ -54,9 +61,13 @@ def follow_export(stack: Stack, terminal: Terminal, output: Mapping[str, Any]) -
     return follow_workflow(stack, terminal, run_id)
 
 
-def follow_workflow(stack: Stack, terminal: Terminal, run_id: str) -> WorkflowRun:
-    """Watch a workflow run to its end, a line per crawler and job as it ends."""
+def follow_workflow(stack: Stack, terminal: Terminal, run_id: str, watch: bool = False) -> WorkflowRun:
+    """Follow a workflow run to its end: a line per crawler and job as it ends, or all of them live."""
     shown: set[tuple[str, str]] = set()
+    glue = stack.client("glue")
+    if watch:
+        with live_graph(terminal) as show:
+            return await_workflow(glue, stack.workflow, run_id, show)
     with terminal.step("Run the Glue workflow") as step:
 
         def note(run: WorkflowRun) -> None:
@@ -67,7 +78,7 @@ def follow_workflow(stack: Stack, terminal: Terminal, run_id: str) -> WorkflowRu
                     shown.add((node.kind, node.name))
                     terminal.say(f"    {node.kind} {node.name}  [dim]{node.seconds:.0f} s[/dim]")
 
-        run = await_workflow(stack.client("glue"), stack.workflow, run_id, note)
+        run = await_workflow(glue, stack.workflow, run_id, note)
         step.result = counted({"crawlers": _count(run, "crawler"), "jobs": _count(run, "job")})
     return run
 
@@ -76,13 +87,12 @@ def _count(run: WorkflowRun, kind: str) -> int:
     return sum(node.kind == kind for node in run.nodes)
 
 
-def follow_or_start_workflow(stack: Stack, terminal: Terminal) -> WorkflowRun:
+def follow_or_start_workflow(stack: Stack, terminal: Terminal, watch: bool = False) -> WorkflowRun:
     """Follow the run that goes on, where one does; else start one."""
     glue = stack.client("glue")
     running = [run for run in latest_workflow_runs(glue, stack.workflow) if not run.ended]
-    return follow_workflow(
-        stack, terminal, running[0].run_id if running else start_workflow(glue, stack.workflow)
-    )
+    run_id = running[0].run_id if running else start_workflow(glue, stack.workflow)
+    return follow_workflow(stack, terminal, run_id, watch)
 
 
 @says_why
@@ -111,10 +121,21 @@ def export(
 
 
 @says_why
-def run(as_json: Json = False) -> None:
+def run(
+    watch: Annotated[bool, typer.Option("--watch", help="Show the whole graph, live.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the latest run from what failed in it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Run the Glue workflow: crawl what landed, conform it, curate and publish."""
     stack, terminal = current_stack().require_deployed(), Terminal(as_json)
-    done = follow_or_start_workflow(stack, terminal)
+    watch = watch and not as_json
+    if resume:
+        run_id = resume_workflow(stack.client("glue"), stack.workflow)
+        done = follow_workflow(stack, terminal, run_id, watch)
+    else:
+        done = follow_or_start_workflow(stack, terminal, watch)
     terminal.emit(
         {
             "runId": done.run_id,

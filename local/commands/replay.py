@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.settings import Settings
+from infra.settings_file import aws_settings
 from local.commands.options import Json, current_stack, says_why
 from local.errors import LocalError
 from local.replay import Place, Replayed, replay_failures, replay_quarantine, reread_landing
@@ -35,7 +36,7 @@ _REPLAYS: dict[From, Callable[[Place, datetime | None], Replayed]] = {
 OnAws = Annotated[
     bool,
     typer.Option(
-        "--aws", help="Work on the deployment that the WATERSHED_* settings name, not the local one."
+        "--aws", help="Work on the deployment of watershed.yaml and WATERSHED_*, not on the local one."
     ),
 ]
 
@@ -66,7 +67,7 @@ def deployment(on_aws: bool) -> tuple[Settings, Callable[[str], Any]]:
     if on_aws:
         import boto3
 
-        settings = Settings.from_environment(os.environ)
+        settings = aws_settings(os.environ)
         session = boto3.Session(region_name=settings.region)
         return settings, session.client
     stack = current_stack().require_deployed()

@@ -7,7 +7,7 @@ since it is made on the thread that answers the API request; the callbacks come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -73,8 +73,10 @@ class GlueHost(Protocol):
         run_id: str,
         properties: Mapping[str, str],
         on_change: Callable[[WorkflowState], None],
+        resumed: tuple[Mapping[str, Any], Sequence[str]] | None = None,
     ) -> None:
-        """Walk the triggers of `workflow` from its start trigger, reporting every change and the end."""
+        """Walk the triggers of `workflow`, reporting every change and the end; from its start trigger, or
+        `resumed`: the graph of an earlier run, and the ids of its nodes to go on from."""
 
     def stop_workflow_run(self, run_id: str) -> bool:
         """Whether such a run was going; its end comes as STOPPED."""

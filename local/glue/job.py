@@ -12,6 +12,8 @@ from local.glue.errors import JobDefinitionError
 
 REPOSITORY = Path(__file__).parents[2]
 JOBS_PACKAGE = "glue_jobs"
+_NOT_HERE = frozenset({"--metrics_namespace"})
+"""Arguments that jobs read and that mean nothing on this machine: there is no CloudWatch."""
 _WAREHOUSE_SETTING = re.compile(r"^spark\.sql\.catalog\.[A-Za-z0-9_]+\.warehouse$")
 _DEFAULT_TIMEOUT_MINUTES = 480.0  # Glue 5's
 
@@ -148,7 +150,7 @@ def job_argv(name: str, run_id: str, arguments: Mapping[str, str]) -> tuple[str,
     kept = {
         key: value
         for key, value in given.items()
-        if key not in _GLUE_OWN and not key.startswith(("--enable-", "--TempDir"))
+        if key not in _GLUE_OWN | _NOT_HERE and not key.startswith(("--enable-", "--TempDir"))
     }
     return tuple(part for key, value in kept.items() for part in (key, str(value)))
 

@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,13 @@ class GlueHost:
         run_id: str,
         properties: Mapping[str, str],
         on_change: Callable[[WorkflowState], None],
+        resumed: tuple[Mapping[str, Any], Sequence[str]] | None = None,
     ) -> None:
-        """Walk the triggers of ``workflow`` (as ``GetWorkflow`` shows it), reporting every change."""
+        """Walk the triggers of ``workflow`` (as ``GetWorkflow`` shows it), reporting every change; from the
+        start, or resumed: from these nodes of the run that has this ``Graph``."""
         glue = glue_client(self._endpoint_url)
         run = WorkflowRun(
-            glue, str(workflow["Name"]), run_id, properties, lambda state: tell(on_change, state)
+            glue, str(workflow["Name"]), run_id, properties, lambda state: tell(on_change, state), resumed
         )
         with self._lock:
             self._workflow_runs[run_id] = run

@@ -8,6 +8,13 @@ From https://docs.aws.amazon.com/glue/latest/dg/workflows_overview.html and ``ab
 - conditions look only at what this run started;
 - the run is over when nothing runs and nothing more can fire. It is then COMPLETED even if actions failed:
   the statistics tell. What waited for them was never started.
+
+and ``resuming-workflow.html``:
+
+- a run that is COMPLETED can be resumed, from nodes that it started; it is a new run;
+- those nodes and all downstream of them run, each as the triggers say; one that is downstream of another of them
+  is started by the normal flow, and not at once;
+- everything else stands as it ended: a trigger that also waits for it finds it so.
 """
 
 from __future__ import annotations
@@ -133,6 +140,57 @@ def _condition(trigger: str, raw: Mapping[str, Any]) -> Condition:
     raise WorkflowGraphError(f"Trigger {trigger} has a condition that names neither a job nor a crawler")
 
 
+@dataclass(frozen=True)
+class Resumption:
+    """A run that goes on where an earlier one broke off.
+
+    Attributes
+    ----------
+    start : the nodes to start at once
+    kept : the nodes that stand as they ended
+    states : of all that the earlier run started
+    """
+
+    start: tuple[Node, ...]
+    kept: frozenset[Node]
+    states: Mapping[Node, str]
+
+
+def downstream(triggers: Sequence[Trigger], nodes: Iterable[Node]) -> set[Node]:
+    """All that triggers start once any of `nodes` has ended, and so on; without `nodes` themselves."""
+    found: set[Node] = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        for trigger in triggers:
+            if any(condition.node == node for condition in trigger.conditions):
+                new = {action.node for action in trigger.actions} - found
+                found |= new
+                waiting += new
+    return found
+
+
+def resumption(triggers: Sequence[Trigger], states: Mapping[Node, str], chosen: Sequence[Node]) -> Resumption:
+    """What resuming from `chosen` runs, given the `states` of what the earlier run started.
+
+    Raises
+    ------
+    WorkflowGraphError : no node is chosen, or one that the earlier run did not start
+    """
+    if not chosen:
+        raise WorkflowGraphError("A run is resumed from at least one node")
+    for node in chosen:
+        if node not in states:
+            raise WorkflowGraphError(f"{node.name} cannot be resumed from: the run never started it")
+    start = tuple(
+        node
+        for node in dict.fromkeys(chosen)
+        if node not in downstream(triggers, (each for each in chosen if each != node))
+    )
+    again = {*start, *downstream(triggers, start)}
+    return Resumption(start, frozenset(node for node in states if node not in again), states)
+
+
 @dataclass
 class Walk:
     """One run. Ask :meth:`start`, then tell each end to :meth:`ended`; both answer what to start now."""
@@ -142,8 +200,27 @@ class Walk:
     """The state of each node that this run started."""
     fired: set[str] = field(default_factory=set)
     stopping: bool = False
+    resumed: Resumption | None = None
+    """Where the run goes on from; None where it begins with the start trigger."""
+
+    def __post_init__(self) -> None:
+        if self.resumed:
+            before, kept = self.resumed.states, self.resumed.kept
+            self.states = {node: before[node] for node in kept}
+            # A trigger can fire again where something that it waits for is run again.
+            self.fired = {
+                trigger.name
+                for trigger in self.triggers
+                if all(action.node in before for action in trigger.actions)
+                and all(condition.node in kept for condition in trigger.conditions)
+            }
 
     def start(self) -> list[Action]:
+        if self.resumed:
+            # As the trigger that first started it does: with its arguments and its time limit.
+            actions = {action.node: action for each in self.triggers for action in each.actions}
+            self.states |= dict.fromkeys(self.resumed.start, "RUNNING")
+            return [actions[node] for node in self.resumed.start]
         return [
             action
             for trigger in self.triggers
@@ -182,10 +259,12 @@ class Walk:
         return not self.running
 
     def statistics(self) -> dict[str, int]:
-        """``Statistics`` of ``GetWorkflowRun``: of the actions that were started."""
-        counts = Counter(_COUNTED_AS.get(state, "ErroredActions") for state in self.states.values())
+        """``Statistics`` of ``GetWorkflowRun``: of the actions that this run started."""
+        kept = self.resumed.kept if self.resumed else frozenset()
+        started = {node: state for node, state in self.states.items() if node not in kept}
+        counts = Counter(_COUNTED_AS.get(state, "ErroredActions") for state in started.values())
         names = dict.fromkeys(_COUNTED_AS.values(), 0)
-        return {"TotalActions": len(self.states), "WaitingActions": 0, **names, **counts}
+        return {"TotalActions": len(started), "WaitingActions": 0, **names, **counts}
 
     def skipped(self) -> list[Node]:
         """What the workflow would have started had its triggers fired, once the run is over."""

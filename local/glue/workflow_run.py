@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from local.glue.errors import WorkflowGraphError
-from local.glue.workflow import Action, Node, Trigger, Walk, read_triggers
+from local.glue.workflow import Action, Node, Trigger, Walk, read_triggers, resumption
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -40,6 +40,7 @@ class WorkflowRun:
     Parameters
     ----------
     on_change : told whenever something starts or ends, and at the end of the run
+    resumed : ``Graph`` of the run that this one resumes, and the ids of the nodes that it resumes from
     """
 
     glue: GlueClient
@@ -47,6 +48,7 @@ class WorkflowRun:
     run_id: str
     properties: Mapping[str, str]
     on_change: Callable[[WorkflowState], None]
+    resumed: tuple[Mapping[str, Any], Sequence[str]] | None = None
     stop_asked: threading.Event = field(default_factory=threading.Event)
     _details: dict[Node, dict[str, Any]] = field(default_factory=dict)
     _reported: WorkflowState | None = None
@@ -55,7 +57,7 @@ class WorkflowRun:
         """Walk the workflow to its end; every end, the host's own failure too, is reported."""
         try:
             raw = self._triggers()
-            walk = Walk(read_triggers(raw))
+            walk = self._walk_of(read_triggers(raw))
         except WorkflowGraphError as problem:
             self.on_change(WorkflowState("ERROR", {}, {"Nodes": [], "Edges": []}, str(problem), ended=True))
             return
@@ -67,6 +69,16 @@ class WorkflowRun:
             self.on_change(
                 WorkflowState("ERROR", walk.statistics(), self._graph(walk, raw), message, ended=True)
             )
+
+    def _walk_of(self, triggers: Sequence[Trigger]) -> Walk:
+        if self.resumed is None:
+            return Walk(triggers)
+        graph, chosen = self.resumed
+        again = resumption(triggers, graph_states(graph), graph_nodes(graph, chosen))
+        for node, details in _graph_details(graph).items():
+            if node in again.kept:
+                self._details[node] = details
+        return Walk(triggers, resumed=again)
 
     def _walk(self, walk: Walk, raw: list[dict[str, Any]]) -> None:
         self._start(walk.start(), walk)
@@ -197,6 +209,45 @@ class WorkflowRun:
             each.setdefault("JobRunState", each.pop("State", "STARTING"))
         shown["JobDetails"] = {"JobRuns": run}
         return shown
+
+
+def _graph_details(graph: Mapping[str, Any]) -> dict[Node, dict[str, Any]]:
+    """What each job and crawler of a ``Graph`` made, where it was started."""
+    found = {}
+    for each in graph.get("Nodes", ()):
+        runs = [
+            *each.get("JobDetails", {}).get("JobRuns", ()),
+            *each.get("CrawlerDetails", {}).get("Crawls", ()),
+        ]
+        if runs:
+            found[Node(each["Type"], each["Name"])] = dict(runs[-1])
+    return found
+
+
+def graph_states(graph: Mapping[str, Any]) -> dict[Node, str]:
+    """The state of each job and crawler that the run of this ``Graph`` started."""
+    return {
+        node: str(details.get("JobRunState") or details.get("State"))
+        for node, details in _graph_details(graph).items()
+    }
+
+
+def graph_nodes(graph: Mapping[str, Any], ids: Sequence[str]) -> list[Node]:
+    """The jobs and crawlers of these ids.
+
+    Raises
+    ------
+    WorkflowGraphError : an id is that of no job or crawler
+    """
+    nodes = {
+        each["UniqueId"]: Node(each["Type"], each["Name"])
+        for each in graph.get("Nodes", ())
+        if each["Type"] != "TRIGGER"
+    }
+    for each in ids:
+        if each not in nodes:
+            raise WorkflowGraphError(f"{each} is no job or crawler of the run")
+    return [nodes[each] for each in ids]
 
 
 def _neighbours(trigger: Trigger) -> list[Node]:

@@ -48,14 +48,16 @@ def run_query(sql: str, endpoint_url: str, database: str = DEFAULT_DATABASE) -> 
     try:
         catalog = Catalog(glue_client(endpoint_url))
         about_catalog = catalog_statement(sql, catalog, database)
-        return about_catalog or _Query(sql, endpoint_url, catalog, database).answer()
+        return about_catalog or Query(sql, endpoint_url, catalog, database).answer()
     except EndpointConnectionError:
         raise QueryFailed(
             f"The emulator at {endpoint_url} does not answer. Start it with: watershed up"
         ) from None
 
 
-class _Query:
+class Query:
+    """One query and the tables that it names."""
+
     def __init__(self, sql: str, endpoint_url: str, catalog: Catalog, database: str) -> None:
         self._endpoint_url = endpoint_url
         self._catalog = catalog
@@ -83,7 +85,7 @@ class _Query:
     def _compute(self, sql: str, analysis: Analysis) -> QueryResult:
         self._notes.clear()
         loaded = {
-            each.relation: self._load(each, analysis.needs.get(each.relation, _EVERYTHING))
+            each.relation: self.load(each, analysis.needs.get(each.relation, _EVERYTHING))
             for each in self._references
         }
         with _connection() as connection:
@@ -93,7 +95,8 @@ class _Query:
             names = [name for table in loaded.values() for name in table.column_names]
             return _fetch(connection, sql, names, self._notes)
 
-    def _load(self, reference: Reference, need: Need) -> pa.Table:
+    def load(self, reference: Reference, need: Need) -> pa.Table:
+        """The rows of a table, at least those and at least the columns that are needed."""
         table = reference.table
         columns = None if need.columns is None else _in_order(reference, need.columns)
         if table.kind == "iceberg":

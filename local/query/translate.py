@@ -183,6 +183,11 @@ def _complete_units(node: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this="date_sub", expressions=[exp.Literal.string(unit), node.expression, node.this])
 
 
+def _count_if(node: exp.Expr) -> exp.Expr:
+    """Trino counts nought where no condition is true; the engine's own answers null where all are unknown."""
+    return exp.Count(this=exp.Case(ifs=[exp.If(this=node.this, true=exp.Literal.number(1))]))
+
+
 def _scalar_only(node: exp.Expr) -> exp.Expr:
     """Null for text that is no JSON, and for what is no scalar there."""
     found = exp.JSONExtractScalar(this=node.this.copy(), expression=node.expression.copy())
@@ -263,6 +268,7 @@ def _parse_datetime(node: exp.Expr) -> exp.Expr:
 
 _BY_KIND: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.DateDiff: _complete_units,
+    exp.CountIf: _count_if,
     exp.JSONExtractScalar: lambda node: node if node.meta.get("guarded") else _scalar_only(node),
     exp.ParseDatetime: _parse_datetime,
 }

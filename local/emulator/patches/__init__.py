@@ -6,6 +6,7 @@ A module's `apply()` registers what is missing, or replaces one function, in the
 from __future__ import annotations
 
 from local.emulator.patches import (
+    cloudformation_athena,
     cloudformation_glue,
     distributed_map_width,
     dynamodb_stream_state,
@@ -21,6 +22,7 @@ from local.emulator.patches import (
 )
 
 ALL = (
+    cloudformation_athena,
     cloudformation_glue,
     distributed_map_width,
     dynamodb_stream_state,

@@ -4,7 +4,7 @@ The emulator's workflow run is `RUNNING` for ever: no trigger fires, and `GetWor
 action. Here the run is handed to the Glue host, which starts jobs and crawlers; the record holds what it
 reports. As on AWS, a run beyond the workflow's `MaxConcurrentRuns` is a `ConcurrentRunsExceededException`,
 the graph is shown only with `IncludeGraph`, and a run whose actions failed is `COMPLETED` with its
-`Statistics` saying so.
+`Statistics` saying so; such a run can be resumed from nodes that it started.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from local.emulator import context
@@ -68,6 +68,17 @@ def finish(run: dict[str, Any], status: str, error_message: str) -> None:
     run["Status"] = status
 
 
+def _at_the_limit(workflow: Mapping[str, Any], name: str) -> Any:
+    """What to answer where no more runs may go on, else nothing."""
+    limit = int(workflow.get("MaxConcurrentRuns") or 0)
+    if limit and sum(run["Status"] not in ENDED for run in _runs(name)) >= limit:
+        return _error(
+            "ConcurrentRunsExceededException",
+            f"Concurrent runs exceeded for workflow {name}: at most {limit}",
+        )
+    return None
+
+
 def _start(request: dict[str, Any]) -> Any:
     from ministack.services import glue
 
@@ -75,18 +86,19 @@ def _start(request: dict[str, Any]) -> Any:
     workflow = glue._workflows.get(name)
     if workflow is None:
         return _error("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
-    runs = _runs(name)
-    limit = int(workflow.get("MaxConcurrentRuns") or 0)
-    if limit and sum(run["Status"] not in ENDED for run in runs) >= limit:
-        return _error(
-            "ConcurrentRunsExceededException",
-            f"Concurrent runs exceeded for workflow {name}: at most {limit}",
-        )
+    if busy := _at_the_limit(workflow, name):
+        return busy
     properties = {**workflow.get("DefaultRunProperties", {}), **(request.get("RunProperties") or {})}
+    run = _new_run(name, properties)
+    return _hand_over(workflow, run) or _ok({"RunId": run["WorkflowRunId"]})
+
+
+def _new_run(name: str, properties: Mapping[str, str], previous: str | None = None) -> dict[str, Any]:
     run: dict[str, Any] = {
         "Name": name,
         "WorkflowRunId": f"wr_{secrets.token_hex(32)}",
-        "WorkflowRunProperties": properties,
+        "PreviousRunId": previous,
+        "WorkflowRunProperties": dict(properties),
         "StartedOn": time.time(),
         "CompletedOn": None,
         "Status": "RUNNING",
@@ -95,7 +107,16 @@ def _start(request: dict[str, Any]) -> Any:
         "Graph": {"Nodes": [], "Edges": []},
     }
     # GetWorkflow shows the last of the list as the last run.
-    runs.append(run)
+    _runs(name).append(run)
+    return run
+
+
+def _hand_over(
+    workflow: Mapping[str, Any],
+    run: dict[str, Any],
+    resumed: tuple[Mapping[str, Any], Sequence[str]] | None = None,
+) -> Any:
+    """Have the host walk the run; what to answer where it would not, else nothing."""
 
     def on_change(state: WorkflowState) -> None:
         run["Statistics"] = {**_NO_ACTIONS, **state.statistics}
@@ -106,13 +127,47 @@ def _start(request: dict[str, Any]) -> Any:
             run["Status"] = state.status
 
     try:
-        context.glue_host().start_workflow_run({**workflow}, run["WorkflowRunId"], properties, on_change)
+        context.glue_host().start_workflow_run(
+            {**workflow}, run["WorkflowRunId"], run["WorkflowRunProperties"], on_change, resumed
+        )
     except Exception as error:
         problem = f"The run could not be handed to the local Glue: {error}"
         _log.exception("%s", problem)
         finish(run, "ERROR", problem)
         return _error("InternalServiceException", problem, 500)
-    return _ok({"RunId": run["WorkflowRunId"]})
+    return None
+
+
+def _resume(request: dict[str, Any]) -> Any:
+    from ministack.services import glue
+
+    from local.glue.errors import WorkflowGraphError
+    from local.glue.workflow import read_triggers, resumption
+    from local.glue.workflow_run import graph_nodes, graph_states
+
+    earlier = _found(request)
+    if earlier is None:
+        return _no_run(request)
+    name, ids = earlier["Name"], list(request.get("NodeIds") or ())
+    if earlier["Status"] != "COMPLETED":
+        return _error(
+            "IllegalWorkflowStateException",
+            f"Run {earlier['WorkflowRunId']} is {earlier['Status']}; only a COMPLETED one is resumed",
+        )
+    workflow = glue._workflows[name]
+    if busy := _at_the_limit(workflow, name):
+        return busy
+    graph = earlier["Graph"]
+    triggers = [each["TriggerDetails"]["Trigger"] for each in graph["Nodes"] if each["Type"] == "TRIGGER"]
+    try:
+        again = resumption(read_triggers(triggers), graph_states(graph), graph_nodes(graph, ids))
+    except WorkflowGraphError as problem:
+        return _error("InvalidInputException", str(problem))
+    run = _new_run(name, earlier["WorkflowRunProperties"], earlier["WorkflowRunId"])
+    started = [node_id for node_id in ids if graph_nodes(graph, [node_id])[0] in again.start]
+    return _hand_over(workflow, run, (graph, started)) or _ok(
+        {"RunId": run["WorkflowRunId"], "NodeIds": started}
+    )
 
 
 def _found(request: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -183,6 +238,7 @@ _ADDED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "GetWorkflowRunProperties": _get_properties,
     "PutWorkflowRunProperties": _put_properties,
     "StopWorkflowRun": _stop,
+    "ResumeWorkflowRun": _resume,
 }
 
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from crawlers import load_crawlers
+from local.errors import LocalError
 from local.query import UnreadableTable, run_query
+from local.workflow_run import await_workflow, resume_workflow
 from tests.e2e.glue.conftest import ARGUMENTS, DATABASE, LANDING, Stack
 
 if TYPE_CHECKING:
@@ -200,3 +203,45 @@ def test_a_workflow_without_a_start_ends_in_error(stack: Stack) -> None:
     run = run_workflow(stack, "empty")
     assert run["Status"] == "ERROR"
     assert "one trigger that starts it" in run["ErrorMessage"]
+
+
+def test_a_run_is_resumed_from_what_failed(stack: Stack) -> None:
+    glue = stack.glue
+    missing: Any = {"CatalogTargets": [{"DatabaseName": DATABASE, "Tables": ["not_yet"]}]}
+    glue.create_crawler(
+        Name="mended", Role="arn:aws:iam::000000000000:role/crawlers", DatabaseName=DATABASE, Targets=missing
+    )
+    deploy_workflow(stack, "resumed", {}, [{"CrawlerName": "landing-items"}, {"CrawlerName": "mended"}])
+    glue.create_trigger(
+        Name="resumed-then",
+        WorkflowName="resumed",
+        Type="CONDITIONAL",
+        StartOnCreation=True,
+        Predicate={
+            "Logical": "AND",
+            "Conditions": [
+                {"LogicalOperator": "EQUALS", "CrawlerName": name, "CrawlState": "SUCCEEDED"}
+                for name in ("landing-items", "mended")
+            ],
+        },
+        Actions=[{"CrawlerName": "landing-fhir"}],
+    )
+    first = run_workflow(stack, "resumed")
+    assert (first["Status"], first["Statistics"]["FailedActions"]) == ("COMPLETED", 1)
+    for ids, error in (
+        (["crawler/landing-fhir"], "never started it"),
+        (["trigger/resumed-then"], "is no job or crawler"),
+    ):
+        with pytest.raises(glue.exceptions.InvalidInputException, match=error):
+            glue.resume_workflow_run(Name="resumed", RunId=first["WorkflowRunId"], NodeIds=ids)
+    found: Any = load_crawlers()[0].targets(DATABASE)
+    glue.update_crawler(Name="mended", Targets=found)
+    run_id = resume_workflow(glue, "resumed")
+    run = await_workflow(glue, "resumed", run_id, lambda _run: None, timeout=60)
+    states = {node.name: node.state for node in run.nodes}
+    assert states == dict.fromkeys(("landing-items", "mended", "landing-fhir"), "SUCCEEDED")
+    shown = glue.get_workflow_run(Name="resumed", RunId=run_id, IncludeGraph=True)["Run"]
+    assert shown["PreviousRunId"] == first["WorkflowRunId"]
+    assert shown["Statistics"]["SucceededActions"] == 2, "what stands is not run again"
+    with pytest.raises(LocalError, match="Nothing failed in the latest run"):
+        resume_workflow(glue, "resumed")

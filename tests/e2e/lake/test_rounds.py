@@ -16,16 +16,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from infra.questions import load_questions
 from local.commands.pipeline import follow_export, run_export
 from local.commands.query import ask
 from local.commands.sample import change_sources
 from local.errors import LocalError
+from local.sample.items import SITE_ACTIVITY
 from local.sample.sources import read_sources
 from local.stack import Stack
 from local.terminal import Terminal
 from local.workflow_run import start_workflow
 from tests.conftest import examples
 from tests.e2e.lake.expected import COLUMNS, Row, expected_tables
+from tests.e2e.lake.personal import found_in, personal_values
 
 pytestmark = pytest.mark.e2e
 
@@ -117,3 +120,45 @@ def _command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except OSError:
         return ""
+
+
+def test_every_question_of_the_docs_is_answered_by_these_tables(lake: Stack) -> None:
+    """What the answers must be is tested on a small world; here that the real tables have what they ask for."""
+    answers = {}
+    for question in load_questions():
+        if question.name == "growth_since_yesterday":
+            continue  # this lake is younger than a day
+        answers[question.name] = ask(lake, question.sql).rows
+    patients = lake.fhir.counts()["Patient"]
+    assert sum(sum(row[1:]) for row in answers["age_pyramid"]) <= patients
+    assert sum(row[1] for row in answers["research_consent"]) == patients
+    assert sum(row[1] for row in answers["length_of_stay"]) == lake.fhir.counts()["Encounter"]
+    readings = read_sources(lake.fhir, lake.client("dynamodb")).items[SITE_ACTIVITY]
+    assert sum(row[1] for row in answers["site_ranking"]) == len(readings)
+    assert {"conform_items", "conform_fhir", "curate"} <= {row[0] for row in answers["data_freshness"]}
+
+
+def _logs(lake: Stack) -> dict[str, str]:
+    """Everything that the run logged: files of the emulator, the simulator and the jobs; groups of functions."""
+    files = {
+        str(file.relative_to(lake.state.root)): file.read_text(errors="replace")
+        for file in lake.state.root.rglob("*")
+        if file.is_file() and (file.suffix == ".log" or "logs" in file.parent.parts)
+    }
+    logs = lake.client("logs")
+    for group in logs.describe_log_groups()["logGroups"]:
+        events = logs.filter_log_events(logGroupName=group["logGroupName"]).get("events", [])
+        files[group["logGroupName"]] = "\n".join(event["message"] for event in events)
+    return files
+
+
+def test_no_log_of_all_this_tells_who_a_patient_is(lake: Stack) -> None:
+    values = personal_values(read_sources(lake.fhir, lake.client("dynamodb")))
+    assert len(values) > 50
+    logs = _logs(lake)
+    # Something was logged by each kind of part, and what should not be there would be found.
+    assert {"emulator/emulator.log", "healthlake/healthlake.log"} <= set(logs)
+    assert any(name.startswith("logs/") and "run ended" in text for name, text in logs.items())
+    assert found_in(values, f"x={sorted(values)[0]}.") == {sorted(values)[0]}
+    told = {name: len(found) for name, text in logs.items() if (found := found_in(values, text))}
+    assert told == {}, "logs with personal values, and how many"

@@ -108,6 +108,10 @@ def test_a_failed_audit_keeps_one_table_back_and_the_next_run_catches_up(
         world.curate()
     assert [row["gender"] for row in world.table("patient")] == ["male"]
     assert len(world.table("encounter")) == 2
+    behind = {each.dimension[1]: each.value for each in world.metrics if each.name == "Behind"}
+    assert set(behind) == {*world.declarations.views, *world.declarations.models}
+    assert behind["patient"] == 1
+    assert behind["encounter"] == behind["condition"] == 0
     world.put(patient("p1", gender="other"))
     world.conform()
     assert all(each.published for each in world.curate().values())

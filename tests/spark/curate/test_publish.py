@@ -90,6 +90,8 @@ def test_rows_are_replaced_by_key_and_the_state_comes_with_them(
 
     rebuilt = publish(_run(spark), table, Change(_frame(spark, ("z", 1))), _state("r4"), SUITE)
     assert (rebuilt.added, rebuilt.removed) == (1, 2)
+    # From metadata alone, and right where rows were deleted by position.
+    assert [each.rows_before for each in (first, second, third, rebuilt)] == [0, 3, 3, 2]
     assert _rows(spark.table(table)) == [("z", 1)]
     assert list(iceberg_table(spark, table).refs()) == ["main"]
 

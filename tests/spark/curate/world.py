@@ -16,6 +16,7 @@ from glue_jobs.curation.declarations import CURATED, Declarations, load_declarat
 from glue_jobs.curation.job import curate
 from glue_jobs.curation.publish import Outcome
 from glue_jobs.lake.arguments import JobArguments
+from glue_jobs.lake.metrics import Metric
 from glue_jobs.lake.run import Run, new_run_id
 from glue_jobs.lake.tables import Column, TableSpec, append_rows, ensure_table, table_exists
 from schemas import ItemType, load_item_types
@@ -57,6 +58,8 @@ class World:
     _item_changes: dict[tuple[str, tuple[Any, ...]], Item | None] = field(default_factory=dict)
     _current: dict[tuple[str, tuple[Any, ...]], Item] = field(default_factory=dict)
     last_run_id: str = ""
+    metrics: list[Metric] = field(default_factory=list)
+    """What the last run of the job told of its tables."""
 
     def __post_init__(self) -> None:
         self.types: Mapping[str, ItemType] = {each.sql_name: each for each in load_item_types().values()}
@@ -164,7 +167,9 @@ class World:
         return Run(self.spark, "curate", self.last_run_id, arguments, datetime.now(UTC))
 
     def curate(self, *, full: bool = False) -> dict[str, Outcome]:
-        outcomes = curate(self.run(full=full), self.declarations)
+        run = self.run(full=full)
+        self.metrics = run.metrics
+        outcomes = curate(run, self.declarations)
         return {each.table: each for each in outcomes}
 
     def table(self, name: str) -> list[dict[str, Any]]:

@@ -22,6 +22,29 @@ ON_AWS = Settings(
     firehose_tables=("watershed-site-activity",),
 )
 
+_WITH_ANNOUNCEMENTS = replace(ON_AWS, resource_events=True)
+
+VARIANTS = {
+    "watershed": ON_AWS,
+    "cloudtrail": replace(_WITH_ANNOUNCEMENTS, change_feed="cloudtrail"),
+    "subscription": replace(_WITH_ANNOUNCEMENTS, change_feed="subscription"),
+    # With a data store of its own, tables that are there already, and somebody to tell.
+    "joined": replace(
+        ON_AWS,
+        healthlake_datastore_id="new",
+        existing_streams={
+            "watershed-registry": "arn:aws:dynamodb:eu-west-1:123456789012:table/watershed-registry/stream/2026-01-01T00:00:00.000"
+        },
+        stream_key_arns=("arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555",),
+        alarm_email="lake@example.org",
+    ),
+}
+"""The stacks that are synthesized and checked: together they hold every construct."""
+
+
+def variant(name: str) -> Assembly:
+    return on_aws() if name == "watershed" else synthesized(VARIANTS[name], SHARED / f"aws-{name}.cdk.out")
+
 
 def on_aws() -> Assembly:
     """As it would be deployed to an account."""
@@ -30,9 +53,7 @@ def on_aws() -> Assembly:
 
 def with_feed(feed: str) -> Assembly:
     """As it would be deployed with a change feed that announces what it lands."""
-    return synthesized(
-        replace(ON_AWS, change_feed=feed, resource_events=True), SHARED / f"aws-{feed}.cdk.out"
-    )
+    return variant(feed)
 
 
 def template(assembly: Assembly) -> dict[str, Any]:

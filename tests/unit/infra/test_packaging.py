@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,36 +23,31 @@ from infra.packaging import (
     zip_folder,
 )
 from infra.workflow import JOBS
+from tests.unit.infra.runtimes import GLUE, LAMBDA, probe, runtime_folder, with_requirements
 
 FUNCTIONS = function_names()
-
-# What Lambda's Python runtime brings besides the standard library.
-RUNTIME = ("boto3", "botocore", "s3transfer", "dateutil", "urllib3", "six", "jmespath")
-
-_IMPORT_ALONE = """
-import importlib, sys
-package, runtime, handler, *foreign = sys.argv[1:]
-sys.path.insert(0, package)
-sys.path.append(runtime)
-assert callable(importlib.import_module(handler).handler), handler
-files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
-outside = sorted(name for name, file in files.items() if file.startswith(tuple(foreign)))
-assert not outside, f"imported from outside the package: {outside[:5]}"
-"""
 
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the modules of Lambda's runtime and no others."""
-    folder = tmp_path_factory.mktemp("runtime")
-    for name in RUNTIME:
-        spec = find_spec(name)
-        assert spec is not None
-        assert spec.origin is not None
-        origin = Path(spec.origin)
-        source = origin.parent if origin.name == "__init__.py" else origin
-        (folder / source.name).symlink_to(source)
-    return folder
+    return runtime_folder(tmp_path_factory.mktemp("lambda"), LAMBDA)
+
+
+@pytest.fixture(scope="session")
+def glue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the modules that the jobs find on Glue: its own, and those that they ask to be installed."""
+    asked = [module.partition("==")[0] for module in job_modules().split(",")]
+    return runtime_folder(tmp_path_factory.mktemp("glue"), {*GLUE, *with_requirements(asked)})
+
+
+@pytest.fixture(scope="session")
+def job_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is in the jobs' zip."""
+    folder = tmp_path_factory.mktemp("jobs")
+    with zipfile.ZipFile(package_jobs(folder / "build")) as reader:
+        reader.extractall(folder / "code")
+    return folder / "code"
 
 
 def test_there_is_a_function_for_each_folder() -> None:
@@ -81,17 +75,32 @@ def test_a_function_imports_with_its_zip_and_the_runtime_alone(
     zip_folder(package_function(name, tmp_path / "build"), archive)
     with zipfile.ZipFile(archive) as reader:
         reader.extractall(tmp_path / "task")
-    task, handler = tmp_path / "task", f"lambdas.{name}.handler"
-    foreign = [str(REPOSITORY / folder) for folder in ("lambdas", "schemas", ".venv")]
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _IMPORT_ALONE, str(task), str(runtime), handler, *foreign],
-        cwd=tmp_path,
-        env={"AWS_DEFAULT_REGION": "eu-west-1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    assert probe(tmp_path / "task", runtime, f"lambdas.{name}.handler", "handler") == ""
+
+
+def test_a_function_whose_zip_lacks_a_dependency_is_found_out(tmp_path: Path, runtime: Path) -> None:
+    folder = package_function("land_item_changes", tmp_path)
+    shutil.rmtree(folder / "aws_lambda_powertools")
+    assert "aws_lambda_powertools" in probe(folder, runtime, "lambdas.land_item_changes.handler", "handler")
+
+
+def test_a_dependency_that_is_imported_late_is_found_out_as_well(tmp_path: Path, runtime: Path) -> None:
+    folder = package_function("land_item_changes", tmp_path)
+    module = folder / "lambdas" / "shared" / "hive.py"
+    module.write_text(module.read_text() + "\n\ndef late() -> None:\n    import pandas\n")
+    problem = probe(folder, runtime, "lambdas.land_item_changes.handler", "handler")
+    assert "neither it nor the runtime has: ['pandas']" in problem
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_imports_with_its_zip_and_glue_alone(name: str, job_code: Path, glue: Path) -> None:
+    assert probe(job_code, glue, f"glue_jobs.{name.replace('-', '_')}", "main") == ""
+
+
+def test_a_job_that_needs_more_than_it_asks_glue_for_is_found_out(tmp_path: Path, job_code: Path) -> None:
+    without = runtime_folder(tmp_path, {*GLUE, *with_requirements(["PyYAML"])})
+    problem = probe(job_code, without, "glue_jobs.conform_items", "main")
+    assert "neither it nor the runtime has: ['great_expectations']" in problem
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

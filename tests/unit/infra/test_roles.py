@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infra.policies import BroadPermissionError, allow
+from tests.unit.infra.assemblies import ON_AWS
 
 Resources = Callable[[str], dict[str, dict[str, Any]]]
 
@@ -56,6 +57,8 @@ def test_every_function_machine_and_job_has_a_role_of_its_own(resources: Resourc
         "watershed-land-site-activity",
         "watershed-tell-registry",
         "watershed-tell-site-activity",
+        "watershed-analysts",
+        "watershed-engineers",
     }
 
 
@@ -84,7 +87,9 @@ def test_resources_are_named_wherever_the_action_knows_any(
             limited = bool(authorization[service]["Actions"][name.lower()].get("Resources"))
             everything = statement["Resource"] == "*"
             if action == "cloudwatch:PutMetricData":
-                assert statement["Condition"]["StringEquals"] == {"cloudwatch:namespace": "Glue"}
+                assert statement["Condition"]["StringEquals"] == {
+                    "cloudwatch:namespace": ["Glue", "Watershed/watershed"]
+                }
                 continue
             # The other way round is as wrong: limited to a resource the action does not know, it never
             # applies.
@@ -103,7 +108,7 @@ _CONFUSABLE = (
 def test_services_assume_roles_only_for_this_account(resources: Resources) -> None:
     for role in resources("AWS::IAM::Role").values():
         (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-        service = statement["Principal"]["Service"]
+        service = statement["Principal"].get("Service")
         if service in _CONFUSABLE:
             assert statement["Condition"]["StringEquals"]["aws:SourceAccount"], service
 
@@ -113,6 +118,48 @@ def test_only_healthlake_gets_the_export_role(resources: Resources) -> None:
     ((role, statement),) = passing
     assert role == "watershed-start-export"
     assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "healthlake.amazonaws.com"}}
+
+
+def _of(resources: Resources, role: str) -> list[dict[str, Any]]:
+    return [statement for name, statement in _statements(resources) if name == role]
+
+
+def test_analysts_reach_the_curated_tables_and_no_other_zone(resources: Resources) -> None:
+    logical_ids = {
+        each["Properties"]["BucketName"]: name for name, each in resources("AWS::S3::Bucket").items()
+    }
+    purposes = {
+        purpose: logical_ids[ON_AWS.bucket(purpose)] for purpose in ("landing", "exports", "failures", "docs")
+    }
+    granted = json.dumps(_of(resources, "watershed-analysts"))
+    for purpose, logical_id in purposes.items():
+        assert f'"{logical_id}"' not in granted, purpose
+    for zone in ("landing", "conformed", "ops"):
+        assert f"watershed_{zone}" not in granted, zone
+    assert "warehouse/watershed_curated/*" in granted
+    assert not {
+        action
+        for statement in _of(resources, "watershed-analysts")
+        for action in _list(statement["Action"])
+        if action.startswith(("glue:Create", "glue:Update", "glue:Delete", "glue:Start", "s3:Delete"))
+    }
+
+
+def test_people_change_no_data_and_no_permission(resources: Resources) -> None:
+    for role in ("watershed-analysts", "watershed-engineers"):
+        for statement in _of(resources, role):
+            actions = _list(statement["Action"])
+            assert not [
+                each for each in actions if each.startswith(("iam:", "sts:", "s3:Delete", "dynamodb:"))
+            ]
+            if "s3:PutObject" in actions:
+                assert statement["Sid"] == "KeepResults"
+
+
+def test_all_who_read_tables_can_ask_lake_formation(resources: Resources) -> None:
+    for role in ("watershed-analysts", "watershed-engineers", "watershed-jobs", "watershed-erase-job"):
+        actions = {action for statement in _of(resources, role) for action in _list(statement["Action"])}
+        assert "lakeformation:GetDataAccess" in actions, role
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The rules of others: cdk-nag's AwsSolutions pack, and cfn-lint."""
+"""The rules of others: cdk-nag's AwsSolutions and HIPAA.Security packs, and cfn-lint."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.assembly import Assembly, SynthesisError, synthesized
+from infra.assembly import SynthesisError, synthesized
 from infra.packaging import REPOSITORY
-from tests.unit.infra.assemblies import ON_AWS, with_feed
-
-# The CDK adds the dependency of each function on its role, which the reference to the role implies.
-_ACCEPTED = {"W3005"}
+from infra.rules import lint
+from tests.unit.infra.assemblies import ON_AWS, VARIANTS, variant
 
 _CFN_LINT = str(Path(sys.executable).parent / "cfn-lint")
 
@@ -35,28 +33,19 @@ def nag_findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str
     return found
 
 
-@pytest.mark.parametrize("stack", ["watershed", "cloudtrail", "subscription"])
-def test_the_stack_passes_the_aws_solutions_rules(nag_findings: dict[str, list[str]], stack: str) -> None:
+@pytest.mark.parametrize("stack", VARIANTS)
+def test_the_stack_passes_the_rules_of_cdk_nag(nag_findings: dict[str, list[str]], stack: str) -> None:
     assert nag_findings[stack] == []
 
 
-def test_the_aws_solutions_rules_are_really_checked(nag_findings: dict[str, list[str]]) -> None:
+def test_the_rules_of_both_packs_are_really_checked(nag_findings: dict[str, list[str]]) -> None:
     assert "AwsSolutions-S10 at Wrong/Unprotected/Resource" in nag_findings["wrong"]
+    assert "HIPAA.Security-S3BucketVersioningEnabled at Wrong/Unprotected/Resource" in nag_findings["wrong"]
 
 
-@pytest.mark.parametrize("feed", ["none", "cloudtrail", "subscription"])
-def test_cfn_lint_finds_nothing(assembly: Assembly, feed: str) -> None:
-    if feed != "none":
-        assembly = with_feed(feed)
-    linted = subprocess.run(
-        [_CFN_LINT, "--format", "json", "--template", str(assembly.template_file)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    findings = [each for each in json.loads(linted.stdout or "[]") if each["Rule"]["Id"] not in _ACCEPTED]
-    assert [f"{each['Rule']['Id']}: {each['Message']}" for each in findings] == []
-    assert linted.stderr == ""
+@pytest.mark.parametrize("stack", VARIANTS)
+def test_cfn_lint_finds_nothing(stack: str) -> None:
+    assert lint(variant(stack).template_file) == []
 
 
 def test_cfn_lint_really_lints(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from crawlers import load_crawlers
+from infra.questions import PAGE, load_questions, page
 from infra.workflow import JOBS, STEPS
 from tests.unit.infra.assemblies import ON_AWS
 
@@ -203,10 +204,9 @@ def test_the_schedule_starts_incremental_exports(resources: Resources) -> None:
     assert events["Targets"][0]["DeadLetterConfig"]
 
 
-def test_alarms_ring_on_the_outcomes_topic_and_are_documented(resources: Resources) -> None:
+def test_alarms_ring_on_the_outcomes_topic(resources: Resources) -> None:
     alarms = _by_name(resources("AWS::CloudWatch::Alarm"), "AlarmName")
     (topic,) = resources("AWS::SNS::Topic")
-    documented = (Path(__file__).parents[3] / "docs" / "exports.md").read_text()
     assert set(alarms) >= {
         "watershed-export-failed",
         "watershed-export-stale",
@@ -214,8 +214,6 @@ def test_alarms_ring_on_the_outcomes_topic_and_are_documented(resources: Resourc
     }
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == [{"Ref": topic}], name
-        if name.startswith("watershed-export-"):
-            assert f"`{name}`" in documented, name
     assert alarms["watershed-export-stale"]["TreatMissingData"] == "breaching"
     (policy,) = resources("AWS::SNS::TopicPolicy").values()
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
@@ -315,6 +313,27 @@ def test_the_workgroup_is_enforced_encrypted_and_limited(resources: Resources) -
     assert configuration["BytesScannedCutoffPerQuery"] == ON_AWS.athena_cutoff_bytes
     encryption = configuration["ResultConfiguration"]["EncryptionConfiguration"]
     assert encryption["EncryptionOption"] == "SSE_KMS"
+
+
+def test_the_questions_of_the_docs_are_named_queries(resources: Resources) -> None:
+    queries = _by_name(resources("AWS::Athena::NamedQuery"), "Name")
+    questions = {question.name: question for question in load_questions()}
+    assert set(queries) == set(questions)
+    for name, query in queries.items():
+        assert (query["WorkGroup"], query["Database"]) == ("watershed", "watershed_curated")
+        assert query["QueryString"] == questions[name].sql
+        assert query["Description"] == questions[name].title
+
+
+def test_a_deployment_with_another_prefix_asks_its_own_databases() -> None:
+    (question,) = (each for each in load_questions() if each.name == "registry_without_record")
+    sql = question.for_deployment(replace(ON_AWS, prefix="north-lake"))
+    assert "north_lake_conformed.patient" in sql
+    assert "watershed_" not in sql
+
+
+def test_the_list_of_questions_is_current() -> None:
+    assert page(PAGE.read_text(), load_questions()) == PAGE.read_text(), "run: python -m infra.questions"
 
 
 @pytest.mark.parametrize(

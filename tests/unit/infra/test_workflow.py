@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from infra.workflow import JOBS, STEPS, Node, Step, WorkflowError, check
+from infra.workflow_graph import PAGE, mermaid, page
 
 A, B, C = Node("crawler", "a"), Node("crawler", "b"), Node("crawler", "c")
 JOB = Node("job", "j")
@@ -26,3 +27,16 @@ def test_the_declared_graph_holds() -> None:
 def test_a_graph_that_glue_cannot_run_is_refused(steps: tuple[Step, ...], message: str) -> None:
     with pytest.raises(WorkflowError, match=message):
         check(steps, ("j",), ("a", "b", "c"))
+
+
+def test_the_drawing_in_the_docs_is_current() -> None:
+    assert page(PAGE.read_text()) == PAGE.read_text(), "run: python -m infra.workflow_graph"
+
+
+def test_the_drawing_shows_every_node_and_condition() -> None:
+    drawn = mermaid(STEPS)
+    for step in STEPS:
+        for node in step.starts:
+            assert f"  {step.name} --> {node.kind}_{node.name.replace('-', '_')}\n" in drawn
+        for node in step.after:
+            assert f"  {node.kind}_{node.name.replace('-', '_')} -- succeeded --> {step.name}\n" in drawn

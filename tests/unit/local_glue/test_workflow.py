@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.glue.errors import WorkflowGraphError
-from local.glue.workflow import Action, Node, Walk, read_triggers
+from local.glue.workflow import Action, Node, Walk, read_triggers, resumption
 
 
 def job(name: str) -> dict[str, Any]:
@@ -177,6 +177,112 @@ def test_the_walk(case: Case) -> None:
     assert started == case.started
     assert [node.name for node in walk.skipped()] == case.skipped
     assert walk.is_over
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A run whose nodes ended as ``ends`` is resumed from ``chosen``; then all succeed but ``again``."""
+
+    reason: str
+    triggers: list[dict[str, Any]]
+    ends: dict[str, str]
+    chosen: list[str]
+    at_once: list[str]
+    started: list[str]
+    again: dict[str, str]
+
+
+# The example of the documentation: T1 starts J1, whose success starts J2 and J3; J4 and J5 follow upon those.
+FORK = [
+    start(job("j1")),
+    then("t2", {"j1": "SUCCEEDED"}, job("j2")),
+    then("t3", {"j1": "SUCCEEDED"}, job("j3")),
+    then("t4", {"j2": "SUCCEEDED"}, job("j4")),
+    then("t5", {"j3": "SUCCEEDED"}, job("j5")),
+]
+BOTH_FAILED = {"j2": "FAILED", "j3": "FAILED"}
+
+RESUMES = [
+    Resume(
+        "the chosen nodes and what follows, not what succeeded",
+        FORK, BOTH_FAILED, ["j2", "j3"], ["j2", "j3"], ["j2", "j3", "j4", "j5"], {},
+    ),
+    Resume(
+        "one branch of two: the other stays as it failed",
+        FORK, BOTH_FAILED, ["j3"], ["j3"], ["j3", "j5"], {},
+    ),
+    Resume(
+        "what fails again is not followed",
+        FORK, BOTH_FAILED, ["j2", "j3"], ["j2", "j3"], ["j2", "j3", "j5"], {"j2": "FAILED"},
+    ),
+    Resume(
+        "a node downstream of another is started by the normal flow, not at once",
+        FORK, {"j4": "FAILED"}, ["j4", "j2"], ["j2"], ["j2", "j4"], {},
+    ),
+    Resume(
+        "a join finds the branch that stands succeeded",
+        DIAMOND, {"fhir": "FAILED"}, ["fhir"], ["fhir"], ["fhir", "curate"], {},
+    ),
+    Resume(
+        "a join waits in vain for a branch that stands failed",
+        DIAMOND, {"fhir": "FAILED", "items": "TIMEOUT"}, ["fhir"], ["fhir"], ["fhir"], {},
+    ),
+    Resume(
+        "a crawler can be resumed from as well; its sibling is not crawled again",
+        DIAMOND, {"c1": "FAILED"}, ["c1"], ["c1"], ["c1", "items", "fhir", "curate"], {},
+    ),
+    Resume(
+        "a node that succeeded can be chosen: all downstream of it runs again",
+        DIAMOND, {}, ["items"], ["items"], ["items", "curate"], {},
+    ),
+    Resume(
+        "a trigger on failure does not fire for a failure that was mended",
+        [start(job("a")), then("ok", {"a": "SUCCEEDED"}, job("x")), then("bad", {"a": "FAILED"}, job("tell"))],
+        {"a": "FAILED"}, ["a"], ["a"], ["a", "x"], {},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", RESUMES, ids=lambda case: case.reason)
+def test_a_resumed_run(case: Resume) -> None:
+    earlier, _ = walk_to_the_end(case.triggers, case.ends)
+    triggers = read_triggers(case.triggers)
+    chosen = [node for name in case.chosen for node in earlier.states if node.name == name]
+    resumed = resumption(triggers, earlier.states, chosen)
+    walk = Walk(triggers, resumed=resumed)
+    waiting = walk.start()
+    assert [action.node.name for action in waiting] == case.at_once
+    started: list[str] = []
+    while waiting:
+        action = waiting.pop(0)
+        started.append(action.node.name)
+        waiting += walk.ended(action.node, case.again.get(action.node.name, "SUCCEEDED"))
+    assert started == case.started
+    assert walk.statistics()["TotalActions"] == len(started)
+    for node in resumed.kept:
+        assert node.name not in started
+        assert walk.states[node] == earlier.states[node]
+
+
+def test_a_resumed_run_can_be_resumed() -> None:
+    triggers = read_triggers(FORK)
+    first, _ = walk_to_the_end(FORK, BOTH_FAILED)
+    second = Walk(triggers, resumed=resumption(triggers, first.states, [Node("JOB", "j2")]))
+    second.start()
+    second.ended(Node("JOB", "j2"), "SUCCEEDED")
+    second.ended(Node("JOB", "j4"), "SUCCEEDED")
+    third = resumption(triggers, second.states, [Node("JOB", "j3")])
+    assert {node.name for node in third.kept} == {"j1", "j2", "j4"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "problem"),
+    [([], "at least one node"), (["j4"], "j4 cannot be resumed from: the run never started it")],
+)
+def test_a_run_is_resumed_only_from_what_it_started(chosen: list[str], problem: str) -> None:
+    earlier, _ = walk_to_the_end(FORK, BOTH_FAILED)
+    with pytest.raises(WorkflowGraphError, match=problem):
+        resumption(read_triggers(FORK), earlier.states, [Node("JOB", name) for name in chosen])
 
 
 def test_nothing_waits_for_actions_that_still_run() -> None:

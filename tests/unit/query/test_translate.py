@@ -36,6 +36,9 @@ CASES: list[tuple[str, Any]] = [
     ("2e0 / 4", 0.5),
     ("round(2.567, 2)", Decimal("2.570")),
     ("width_bucket(3.5, 0, 10, 5)", 2),
+    # What is unknown is not counted, and none is nought.
+    ("(select count_if(x > 1) from (values cast(null as integer)) as t(x))", 0),
+    ("(select count_if(x > 1) from (values 1, 2, null, 3) as t(x))", 2),
     # JSON: only scalars, and nothing where the text is no JSON.
     ('json_extract_scalar(\'{"a":{"b":"x"}}\', \'$.a.b\')', "x"),
     ("json_extract_scalar('{\"a\":{\"b\":1}}', '$.a')", None),

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from lambdas.shared.dynamodb_json import (
     NotDynamoDbJsonError,
     image_json,
-    image_members,
     number_text,
-    object_json,
+    record_json,
     value_json,
 )
 from tests.unit.items.records import plain
@@ -137,5 +136,32 @@ def test_what_two_images_share_is_written_as_each_alone_would_be(
     first: dict[str, Any], others: dict[str, Any]
 ) -> None:
     second = {**dict(list(first.items())[1:]), **others}
-    members = image_members(second, first, image_members(first))
-    assert object_json(members) == image_json(second)
+    for keys, new, old in ((first, second, first), (second, first, None), (others, None, second)):
+        assert record_json(keys, new, old) == _one_by_one(keys, new, old)
+
+
+def _one_by_one(keys: dict[str, Any], new: dict[str, Any] | None, old: dict[str, Any] | None) -> str:
+    new_text, old_text = ("null" if image is None else image_json(image) for image in (new, old))
+    return f'"keys":{image_json(keys)},"new_image":{new_text},"old_image":{old_text}'
+
+
+@given(st.dictionaries(_texts, ATTRIBUTE_VALUES, min_size=1, max_size=5), ATTRIBUTE_VALUES)
+def test_a_change_of_one_attribute_changes_that_alone(old: dict[str, Any], value: dict[str, Any]) -> None:
+    new = {**dict(reversed(old.items())), next(iter(old)): value}
+    assert record_json({}, new, old) == _one_by_one({}, new, old)
+
+
+def test_a_map_of_very_many_names_is_written_like_any() -> None:
+    names = [f"%{number:04d}" for number in range(1000)]
+    item = {name: {"N": "1.50"} for name in reversed(names)}
+    text = "{" + ",".join(f'"{name}":1.50' for name in names) + "}"
+    assert image_json({"m": {"M": item}}) == f'{{"m":{text}}}'
+    assert record_json({}, item, None) == f'"keys":{{}},"new_image":{text},"old_image":null'
+
+
+def test_a_poison_value_deep_down_is_found_without_trying_twice_at_each_level() -> None:
+    value: dict[str, Any] = {"N": "secret"}
+    for _ in range(60):
+        value = {"L": [value, {"S": "fine"}]}
+    with pytest.raises(NotDynamoDbJsonError, match=r"^attribute: not a number$"):
+        image_json({"attribute": value})

@@ -91,8 +91,13 @@ def core_figures() -> dict[str, float]:
     dice = random.Random(1)
     records = [registry_change(dice, number) for number in range(5_000)]
     index = ItemTypeIndex(load_item_types().values())
-    ours = lambda: [item_change(each, index, LANDED).envelopes[0].line for each in records]  # noqa: E731
-    theirs = lambda: [_boto3_line(each) for each in records]  # noqa: E731
+
+    def ours() -> list[bytes]:
+        return [item_change(each, index, LANDED).envelopes[0].line for each in records]
+
+    def theirs() -> list[bytes]:
+        return [_boto3_line(each) for each in records]
+
     assert _meaning(ours()[0]) == _meaning(theirs()[0])
     mine, peer = [], []
     for _ in range(ROUNDS):

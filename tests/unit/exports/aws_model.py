@@ -89,7 +89,8 @@ def _condition(text: str, item: Mapping[str, Any], values: Mapping[str, Any]) ->
         if name not in item:
             return False
         held, wanted = (next(iter(each.values())) for each in (item[name], values[value]))
-        return {"=": held == wanted, "<": held < wanted, ">": held > wanted}[operator]
+        holds: dict[str, bool] = {"=": held == wanted, "<": held < wanted, ">": held > wanted}
+        return holds[operator]
 
     return any(one(test.strip()) for test in text.split(" OR "))
 
@@ -151,6 +152,11 @@ class Buckets:
     def put(self, bucket: str, key: str, body: bytes, _kms_key: str) -> None:
         """As the simulator stores its files."""
         self.objects[bucket, key] = (body, {})
+
+    def read(self, bucket: str, prefix: str) -> list[bytes]:
+        """As the simulator reads files of imports."""
+        found = sorted(self.objects.items())
+        return [body for (name, key), (body, _) in found if name == bucket and key.startswith(prefix)]
 
     def put_object(
         self, *, Bucket: str, Key: str, Body: bytes, IfNoneMatch: str = "", **_: Any

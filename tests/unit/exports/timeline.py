@@ -33,6 +33,7 @@ from local.healthlake import DATASTORE_ID
 from local.healthlake.api import Api
 from local.healthlake.exports import ExportJob, Exports
 from local.healthlake.faults import FaultPlan
+from local.healthlake.imports import Imports
 from local.healthlake.quotas import RATES, Quotas
 from local.healthlake.store import Store
 from local.healthlake.wire import Request, describe_sdk
@@ -108,7 +109,8 @@ class Timeline:
             datastore_id=DATASTORE_ID, resources_per_file=2,
         )  # fmt: skip
         quotas = Quotas({name: rate * 1_000_000 for name, rate in RATES.items()})
-        api = Api(self.store, self.exports, self.faults, quotas, datastore_id=DATASTORE_ID)
+        self.imports = Imports(self.store, self.s3)
+        api = Api(self.store, self.exports, self.imports, self.faults, quotas, datastore_id=DATASTORE_ID)
         http = cast("SignedHttp", Http(api, self._crash))
         healthlake = HealthLake(http, cast("Any", self), DATASTORE_ID)
         state = ExportState(cast("Any", self.table), "state", self.moment)

@@ -62,7 +62,7 @@ class Feeds:
         """As a client of HealthLake does, but kept aside: the store holds what the lake is compared with."""
         subscriptions = Subscriptions(self.world.store, self._notify)
         stored = {"Subscription": [_subscription(self.feed)], "SubscriptionTopic": [_TOPIC]}
-        subscriptions._stored = stored.__getitem__  # type: ignore[method-assign]
+        subscriptions._stored = stored.__getitem__  # type: ignore[method-assign, assignment]
         self.world.store.on_commit = subscriptions.changed
 
     def called(self, method: str, resource_type: str) -> None:

@@ -1,12 +1,12 @@
 """What exports cost: landing a large file, a change's way to the curated table, and conforming.
 
-    python benchmarks/exports.py [--mb 1000] [--land-mb 1024] [--only land,change,conform] [--json]
+    python benchmarks/exports.py [--mb 1000] [--land-mb 1024] [--only land,change,conform] [--ways export] [--json]
 
 - `land_peak_mb`, `land_bytes_through`: the real `land_export` in a process of its own lands one object of
   `--land-mb` on the emulator's S3. Its peak resident memory in MB, interpreter and boto3 included, and the
   bytes of content in the bodies of its requests and replies (S3's XML answers are none).
 - `change_to_curated_seconds`: on the local stack, from a write at HealthLake until `curated.patient` shows it,
-  by feed; see `FEEDS`.
+  by an export and by each change feed; see `WAYS`. On the laptop the feeds' windows are a second long.
 - `conform_vs_text_copy`: the throughput of `conform_fhir` over `--mb` of NDJSON, as a ratio to
   `spark.read.text` and `write.text` of the same files by the same Spark; both are given per core in the table.
 - `one_percent_vs_full`: the time to conform an export of 1 % of these resources, changed, as a ratio to the
@@ -16,13 +16,14 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,13 @@ def main() -> None:
     parser.add_argument("--mb", type=int, default=1000, help="NDJSON to conform, in MB")
     parser.add_argument("--land-mb", type=int, default=1024, help="size of the landed object, in MiB")
     parser.add_argument("--only", default=",".join(PARTS), help="parts to measure, with commas")
+    parser.add_argument("--ways", default=",".join(WAYS), help="ways of a change to measure, with commas")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--data", type=Path, default=ROOT / ".watershed" / "bench")
     arguments = parser.parse_args()
     parts: Mapping[str, Callable[[], Figures]] = {
         "land": lambda: measure_landing(arguments.land_mb),
-        "change": measure_changes,
+        "change": lambda: measure_changes(arguments.ways.split(",")),
         "conform": lambda: measure_conform(arguments.mb, arguments.data),
     }
     figures: Figures = {}
@@ -141,50 +143,79 @@ def _land(emulator: Any, s3: Any, folder: Path, mib: int) -> Figures:
 # From a change to the curated table
 
 
-def by_export(stack: Any) -> None:
-    """An export as the schedule starts it, followed by the workflow that it starts."""
-    from local.commands.pipeline import follow_export, run_export
-    from local.terminal import Terminal
-
-    terminal = Terminal(True)
-    follow_export(stack, terminal, run_export(stack, terminal, {}))
+EXPORT = "export"
+WAYS = (EXPORT, "subscription", "cloudtrail")
+"""What brings a change that was made at HealthLake into the lake: an export, or a change feed by its name."""
+PATIENTS = 100
 
 
-FEEDS: dict[str, Callable[[Any], None]] = {"export": by_export}
-"""By name: what brings a change that was made at HealthLake into the lake, curated table included."""
+def measure_changes(ways: Sequence[str]) -> Figures:
+    """Change one patient and wait until the curated table says so, on a warm stack of its own for each way."""
+    return {"change_to_curated_seconds": {way: round(_change_to_curated(way), 1) for way in ways}}
 
 
-def measure_changes() -> Figures:
-    """Change one patient and wait until the curated table says so, once per feed, on a warm stack."""
+def _change_to_curated(way: str) -> float:
     from local.commands.lifecycle import deploy_stack, start_stack
     from local.commands.query import ask
     from local.stack import Stack
     from local.state import State
     from local.terminal import Terminal
 
-    terminal, seconds = Terminal(True), {}
+    os.environ["WATERSHED_CHANGE_FEED"] = "none" if way == EXPORT else way
+    terminal = Terminal(True)
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(State(Path(folder) / ".watershed"))
         start_stack(stack, terminal)
         try:
-            deploy_stack(stack, terminal)
+            landing = deploy_stack(stack, terminal)["LandingBucket"]
             stack.fhir.put_all(
-                {"resourceType": "Patient", "id": f"p{number}", "gender": "female"} for number in range(100)
+                {"resourceType": "Patient", "id": f"p{number}", "gender": "female"}
+                for number in range(PATIENTS)
             )
-            by_export(stack)
-            for number, (name, bring) in enumerate(FEEDS.items()):
-                started = time.monotonic()
-                stack.fhir.put_all([{"resourceType": "Patient", "id": f"p{number}", "gender": "other"}])
-                bring(stack)
-                sql = f"select gender from curated.patient where resource_key = 'p{number}'"
-                while [tuple(row) for row in ask(stack, sql).rows] != [("other",)]:
-                    if time.monotonic() - started > 600:
-                        raise RuntimeError(f"the feed {name} did not bring the change in ten minutes")
-                    time.sleep(0.5)
-                seconds[name] = round(time.monotonic() - started, 1)
+            for _ in range(2):  # the second is as warm as every later one
+                _export(stack, terminal)
+            started = time.monotonic()
+            stack.fhir.put({"resourceType": "Patient", "id": "p0", "gender": "other"})
+            if way == EXPORT:
+                _export(stack, terminal)
+            else:
+                _await_landed(stack, landing)
+                _run_workflow(stack, terminal)
+            sql = "select gender from curated.patient where resource_key = 'p0'"
+            if [tuple(row) for row in ask(stack, sql).rows] != [("other",)]:
+                raise RuntimeError(f"{way} did not bring the change")
+            return time.monotonic() - started
         finally:
             stack.stop()
-    return {"change_to_curated_seconds": seconds}
+
+
+def _export(stack: Any, terminal: Any) -> None:
+    """An export as the schedule starts it, followed by the workflow that it starts."""
+    from local.commands.pipeline import follow_export, run_export
+
+    follow_export(stack, terminal, run_export(stack, terminal, {}))
+
+
+def _await_landed(stack: Any, landing: str) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        listed = stack.client("s3").list_objects_v2(Bucket=landing, Prefix="fhir_changes/")
+        bodies = (
+            gzip.decompress(stack.client("s3").get_object(Bucket=landing, Key=each["Key"])["Body"].read())
+            for each in listed.get("Contents", ())
+        )
+        if any(b'"other"' in body for body in bodies):
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError("the feed landed nothing in two minutes")
+        time.sleep(0.2)
+
+
+def _run_workflow(stack: Any, terminal: Any) -> None:
+    from local.commands.pipeline import follow_workflow
+    from local.workflow_run import start_workflow
+
+    follow_workflow(stack, terminal, start_workflow(stack.client("glue"), stack.workflow))
 
 
 # Conforming

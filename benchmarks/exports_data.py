@@ -62,8 +62,9 @@ def land_population(landing: Path, size: int, cache: Path) -> Landed:
 
 def _lines(population: Population) -> Iterator[tuple[str, bytes, bytes]]:
     """Type, line, and the line of a later version; the population again and again, each time with new ids."""
+    everyone = frozenset(population.patient_ids)
     for copy in itertools.count():
-        for resource in population.resources():
+        for resource in population.of_patients(everyone, shared=True):
             resource["id"] = f"{str(resource['id'])[:56]}-{copy}"
             lines = []
             for version, moment in (("1", _WRITTEN), ("2", _CHANGED)):

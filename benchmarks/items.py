@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from lambdas.land_item_changes.sink import plan_batch
-from lambdas.shared.item_change import ItemTypeIndex, Landed, item_change
+from lambdas.shared.item_change import Envelope, ItemTypeIndex, Landed, item_change
 from schemas import load_item_types
 from schemas.item_type import ItemType
 
@@ -96,8 +96,13 @@ def core_figures() -> dict[str, float]:
     ]
     item_types = list(load_item_types().values())
     index = ItemTypeIndex(item_types)
-    ours = lambda record: item_change(record, index, LANDED).envelopes[0]  # noqa: E731
-    theirs = lambda record: _boto3_envelope(record, item_types)  # noqa: E731
+
+    def ours(record: Record) -> Envelope:
+        return item_change(record, index, LANDED).envelopes[0]
+
+    def theirs(record: Record) -> tuple[str, bytes]:
+        return _boto3_envelope(record, item_types)
+
     first = json.loads(batches[0])[0]
     assert _meaning(ours(first).line) == _meaning(theirs(first)[1])
     assert ours(first).partition == theirs(first)[0]

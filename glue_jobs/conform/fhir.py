@@ -10,16 +10,15 @@ brings is one commit; the ledger is written after it, and what is read twice cha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import reduce
 
 from pyspark import StorageLevel
-from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from glue_jobs.conform.export_manifests import Export, ExportFile, new_exports
 from glue_jobs.conform.fhir_changes import (
-    CHANGE,
     CHANGE_DELETE,
     Changes,
     changed_deletions,
@@ -28,18 +27,17 @@ from glue_jobs.conform.fhir_changes import (
     type_of,
 )
 from glue_jobs.conform.fhir_deletes import (
-    ABSENT,
     Reconciliation,
-    absent_resources,
-    forget_disproved_absences,
+    judge_late,
+    listed_resources,
     plan_reconciliation,
     remember_full_exports,
 )
 from glue_jobs.conform.fhir_lines import BLANK, parse_deletions, parse_resources, read_lines, refused_lines
-from glue_jobs.conform.fhir_listings import absence_source
+from glue_jobs.conform.fhir_winners import FEW, KEY, PLACE, tally, winners, with_texts, with_tombstones
 from glue_jobs.lake.erased import blank_erased
 from glue_jobs.lake.ledger import record
-from glue_jobs.lake.merge import MergePolicy, merge_newest, newest_per_key
+from glue_jobs.lake.merge import MergePolicy, write_changes
 from glue_jobs.lake.quarantine import quarantine
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, ensure_table, literal
@@ -68,24 +66,11 @@ RESOURCE_TABLE = TableSpec(
     "Every FHIR resource in its newest version, deletions included.",
     partitioned_by=("resource_type", f"bucket({ID_BUCKETS}, id)"),
 )
-KEY = ("resource_type", "id")
-TRUE_SINCE = "coalesce(last_updated, changed_at)"
-
-# The same version in two exports is the earlier one's, so that the overlap of exports rewrites nothing.
-_NEWEST = (
-    TRUE_SINCE,
-    "try_cast(version_id as decimal(38, 0))",
-    "version_id",
-    "is_deleted",
-    "-unix_micros(changed_at)",
-    "export_id",
+EXPORT = "export"
+_CLAIMS = (
+    "resource_type string, id string, version_id string, last_updated timestamp, is_deleted boolean,"
+    " source string, export_id string, changed_at timestamp, object_key string, place bigint, content bigint"
 )
-POLICY = MergePolicy(KEY, _NEWEST)
-_LINES = "text string, object_key string, export_id string, place bigint, block bigint, changed_at timestamp"
-
-# Within one export nothing else may be left to tell two contents apart. Between exports something always
-# is, so that a merge need not read the contents that the table holds.
-_WITHIN_EXPORTS = replace(POLICY, newest=(*_NEWEST, "sha2(resource, 256)"))
 
 
 def conform_fhir(run: Run) -> None:
@@ -106,52 +91,91 @@ def conform_fhir(run: Run) -> None:
     record(run, [*manifests, *changes.objects])
 
 
-@dataclass(frozen=True)
-class _Input:
-    """What the new exports, or the changes, say: parsed lines of resources, and of deletions."""
-
-    resources: DataFrame | None
-    deletions: DataFrame | None
-
-
 def _conform(run: Run, table: str, exports: Sequence[Export], changes: Changes) -> None:
     files = [file for export in exports if not export.listing for file in export.files]
     deleted = [file for export in exports for file in export.deleted]
-    # On disk: the size of an export must not decide how much memory a run needs.
-    parsed = blank_erased(run, parse_resources(_lines(run, exports, files)), BLANK, references=True)
-    resources = parsed.persist(StorageLevel.DISK_ONLY)
-    deletions = parse_deletions(_lines(run, exports, deleted)) if deleted else None
-    if deletions is not None:
-        deletions = blank_erased(run, deletions, BLANK, references=False)
-    said = _Input(resources, deletions)
-    changed = changed_resources(run, changes)
-    if changed is not None:
-        changed = changed.persist(StorageLevel.DISK_ONLY)
-    between = _Input(changed, changed_deletions(run, changes))
+    resources = _resources(run, exports, files, changes)
+    if resources is not None:
+        # On disk: the size of an export must not decide how much memory a run needs.
+        resources = resources.persist(StorageLevel.DISK_ONLY)
+    exported = _exported_deletions(run, exports, deleted)
+    told = changed_deletions(run, changes)
     try:
-        damaged = _quarantine(run, said, "fhir")
-        _quarantine(run, between, "fhir_changes")
-        plan = plan_reconciliation(run, exports, damaged, changes.types)
-        forget_disproved_absences(run, table, _live(resources, "export"), plan)
-        rows = _changes(run, table, said, between, plan)
-        deleted_types = _deleted_types(deletions) | _deleted_types(between.deletions)
-        types = sorted({file.type for file in files} | changes.types | plan.types | deleted_types)
+        counts = _quarantine(run, resources, (exported, told))
+        plan = plan_reconciliation(run, exports, counts.damaged, changes.types)
+        types = {file.type for file in files} | changes.types | plan.types
+        types |= _deleted_types(exported) | _deleted_types(told)
         if types:
-            within = f"t.resource_type in ({', '.join(map(literal, types))})"
-            policy = replace(POLICY, within=within)
-            result = merge_newest(run.spark, rows, table, policy, deduplicated=True)
-            run.wrote(RESOURCE_TABLE.name, result.rows)
-        remember_full_exports(run, exports, damaged)
+            claims = _claims(resources, exported, told)
+            run.wrote(RESOURCE_TABLE.name, _write(run, table, resources, claims, counts, plan, types))
+        remember_full_exports(run, exports, counts.damaged)
     finally:
-        resources.unpersist()
-        if between.resources is not None:
-            between.resources.unpersist()
+        if resources is not None:
+            resources.unpersist()
+
+
+def _write(
+    run: Run,
+    table: str,
+    lines: DataFrame | None,
+    claims: DataFrame | None,
+    counts: _Counts,
+    plan: Reconciliation,
+    types: set[str],
+) -> int:
+    """Bring what wins into the table; how many rows that are."""
+    held = run.spark.table(table).where(F.col("resource_type").isin(sorted(types)))
+    if claims is None:
+        claims = run.spark.createDataFrame([], _CLAIMS)
+    if counts.resources + counts.deletions <= FEW and not plan.new:
+        # Nothing else in the table can change, so nothing else need be brought together with them.
+        held = held.join(F.broadcast(claims.select(*KEY)), list(KEY), "left_semi")
+    won = winners(held, claims, listed_resources(run, plan), plan).persist()
+    try:
+        tallies = tally(won)
+        late = {each.resource_type for each in tallies if each.late}
+        if late:
+            unjudged, won = won, with_tombstones(judge_late(run, won, plan, late)).persist()
+            tallies = tally(won)
+            unjudged.unpersist()
+        count = sum(each.rows for each in tallies)
+        if count:
+            policy = MergePolicy(
+                KEY, (), within=f"t.resource_type in ({', '.join(map(literal, sorted(types)))})"
+            )
+            rows = with_texts(won, tallies, lines, counts.resources).withColumn("run_id", F.lit(run.run_id))
+            rows = rows.select(*(column.name for column in RESOURCE_TABLE.columns))
+            replaces = any(each.replacing for each in tallies)
+            write_changes(run.spark, rows, table, policy, replaces=replaces)
+        return count
+    finally:
+        won.unpersist()
+
+
+def _resources(
+    run: Run, exports: Sequence[Export], files: Sequence[ExportFile], changes: Changes
+) -> DataFrame | None:
+    """Parsed lines of the exports and of the changes between them; None where there are no files."""
+    found = [changed_resources(run, changes)]
+    if files:
+        parsed = parse_resources(_lines(run, exports, files)).withColumn("source", F.lit(EXPORT))
+        found.append(blank_erased(run, parsed, BLANK, references=True))
+    return _union(found)
+
+
+def _exported_deletions(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> DataFrame | None:
+    if not files:
+        return None
+    return blank_erased(run, parse_deletions(_lines(run, exports, files)), BLANK, references=False)
+
+
+def _union(frames: Sequence[DataFrame | None]) -> DataFrame | None:
+    found = [each for each in frames if each is not None]
+    return reduce(DataFrame.unionByName, found) if found else None
 
 
 def _lines(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> DataFrame:
     """Lines with ``changed_at``, the time that their export was submitted."""
-    if not files:
-        return run.spark.createDataFrame([], _LINES)
     # Microseconds, because datetimes go to Spark by way of this machine's time zone.
     submitted = [(export.id, round(export.submitted_at.timestamp() * 1_000_000)) for export in exports]
     times = run.spark.createDataFrame(submitted, "export_id string, _micros bigint").select(
@@ -161,24 +185,38 @@ def _lines(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> 
     return lines.join(F.broadcast(times), "export_id")
 
 
-def _quarantine(run: Run, said: _Input, source: str) -> set[tuple[str, str]]:
-    """Set unusable lines aside; the (export, resource type) of files that had any."""
-    damaged: set[tuple[str, str]] = set()
-    for parsed in (said.resources, said.deletions):
-        if parsed is None:
-            continue
-        files = parsed.groupBy("object_key", "export_id").agg(
-            F.expr("count_if(reason is null)").alias("good"),
-            F.expr(f"count_if(reason != '{BLANK}')").alias("bad"),
-        )
-        counted = files.collect()
-        run.read("lines", sum(row.good for row in counted))
-        bad = [row for row in counted if row.bad]
-        if bad:
-            keys = [row.object_key for row in bad]
+@dataclass
+class _Counts:
+    """Lines that are resources, and deletions; the (export, resource type) of files that had unusable ones."""
+
+    resources: int = 0
+    deletions: int = 0
+    damaged: set[tuple[str, str]] = field(default_factory=set)
+
+
+def _quarantine(run: Run, resources: DataFrame | None, deletions: Sequence[DataFrame | None]) -> _Counts:
+    """Set unusable lines aside, and count the others."""
+    counts = _Counts()
+    if resources is not None:
+        counts.resources = _set_aside(run, resources, counts.damaged)
+    counts.deletions = sum(_set_aside(run, each, counts.damaged) for each in deletions if each is not None)
+    run.read("lines", counts.resources + counts.deletions)
+    return counts
+
+
+def _set_aside(run: Run, parsed: DataFrame, damaged: set[tuple[str, str]]) -> int:
+    files = parsed.groupBy("object_key", "export_id").agg(
+        F.expr("count_if(reason is null)").alias("good"),
+        F.expr(f"count_if(reason != '{BLANK}')").alias("bad"),
+    )
+    counted = files.collect()
+    bad = [row for row in counted if row.bad]
+    damaged |= {(row.export_id, type_of(row.object_key)) for row in bad}
+    for source in ("fhir", "fhir_changes"):
+        keys = [row.object_key for row in bad if row.object_key.startswith(f"{source}/")]
+        if keys:
             quarantine(run, source, refused_lines(parsed.where(F.col("object_key").isin(keys))))
-            damaged |= {(row.export_id, type_of(row.object_key)) for row in bad}
-    return damaged
+    return sum(row.good for row in counted)
 
 
 def _deleted_types(deletions: DataFrame | None) -> set[str]:
@@ -188,53 +226,52 @@ def _deleted_types(deletions: DataFrame | None) -> set[str]:
     return {row.resource_type for row in rows}
 
 
-def _changes(run: Run, table: str, said: _Input, between: _Input, plan: Reconciliation) -> DataFrame:
-    """One row per resource that the exports and changes say something of, in the table's columns."""
-    assert said.resources is not None  # of no exports it is an empty frame
-    exported = _live(said.resources, "export")
-    live = exported if between.resources is None else exported.unionByName(_live(between.resources, CHANGE))
-    every = live
-    if said.deletions is not None:
-        deletions = _really_deleted(said.deletions, exported)
-        every = every.unionByName(_tombstones(deletions, F.lit("export_deleted")))
-    if between.deletions is not None:
-        deletions = between.deletions.where("reason is null")
-        every = every.unionByName(_tombstones(deletions, F.lit(CHANGE_DELETE)))
-    if plan.types:
-        gone = absent_resources(run, table, live, plan)
-        every = every.unionByName(_tombstones(gone, absence_source(ABSENT)))
-    return newest_per_key(every, _WITHIN_EXPORTS).withColumn("run_id", F.lit(run.run_id))
-
-
-def _live(resources: DataFrame, source: str) -> DataFrame:
-    return resources.where("reason is null").select(
-        "resource_type",
-        "id",
-        "version_id",
-        "last_updated",
-        F.lit(False).alias("is_deleted"),
-        F.col("text").alias("resource"),
-        F.lit(source).alias("source"),
-        "export_id",
-        "changed_at",
+def _claims(
+    resources: DataFrame | None, exported: DataFrame | None, told: DataFrame | None
+) -> DataFrame | None:
+    """What the exports and changes say of resources, as ``winners`` takes it; None where they say nothing."""
+    if exported is not None and resources is not None:
+        exported = _really_deleted(exported, resources)
+    return _union(
+        (
+            None if resources is None else _live(resources),
+            None if exported is None else _tombstones(exported, "export_deleted"),
+            None if told is None else _tombstones(told, CHANGE_DELETE),
+        )
     )
 
 
-def _really_deleted(deletions: DataFrame, live: DataFrame) -> DataFrame:
+def _live(resources: DataFrame) -> DataFrame:
+    return resources.where("reason is null").select(
+        *KEY,
+        "version_id",
+        "last_updated",
+        F.lit(False).alias("is_deleted"),
+        "source",
+        "export_id",
+        "changed_at",
+        *PLACE,
+        # Where nothing else tells two contents of one version apart.
+        F.xxhash64("text").alias("content"),
+    )
+
+
+def _really_deleted(deletions: DataFrame, resources: DataFrame) -> DataFrame:
     """Without those that the same export also holds alive: they were made again after the deletion."""
-    keys = live.select(*KEY, "export_id")
+    keys = resources.where("reason is null").select(*KEY, "export_id")
     return deletions.where("reason is null").join(keys, [*KEY, "export_id"], "left_anti")
 
 
-def _tombstones(keys: DataFrame, source: SparkColumn) -> DataFrame:
-    return keys.select(
-        "resource_type",
-        "id",
+def _tombstones(deletions: DataFrame, source: str) -> DataFrame:
+    return deletions.where("reason is null").select(
+        *KEY,
         F.lit(None).cast("string").alias("version_id"),
         F.lit(None).cast("timestamp").alias("last_updated"),
         F.lit(True).alias("is_deleted"),
-        F.lit(None).cast("string").alias("resource"),
-        source.alias("source"),
+        F.lit(source).alias("source"),
         "export_id",
         "changed_at",
+        F.lit(None).cast("string").alias("object_key"),
+        F.lit(None).cast("bigint").alias("place"),
+        F.lit(None).cast("bigint").alias("content"),
     )

@@ -54,13 +54,13 @@ def new_changes(run: Run) -> Changes:
 
 
 def changed_resources(run: Run, changes: Changes) -> DataFrame | None:
-    """``parse_resources`` of the changes; ``export_id`` is null."""
+    """``parse_resources`` of the changes, with their ``source``; ``export_id`` is null."""
     if not changes.resources:
         return None
     parsed = parse_resources(_lines(run, changes.resources))
     return blank_erased(
         run,
-        parsed.withColumn("changed_at", F.coalesce("last_updated", "changed_at")),
+        parsed.withColumns({"changed_at": F.coalesce("last_updated", "changed_at"), "source": F.lit(CHANGE)}),
         BLANK,
         references=True,
     )

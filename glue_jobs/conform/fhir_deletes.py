@@ -9,10 +9,11 @@ between exports leads to is judged by in the same way; of several, the latest de
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -52,6 +53,11 @@ class FullExport:
         """Does it tell which resources of this type exist?"""
         return self.export.covers(resource_type) and resource_type not in self.unreadable
 
+    @property
+    def submitted_micros(self) -> int:
+        """When it was submitted, in microseconds: datetimes go to Spark by way of this machine's zone."""
+        return round(self.export.submitted_at.timestamp() * 1_000_000)
+
 
 @dataclass(frozen=True)
 class Reconciliation:
@@ -63,6 +69,22 @@ class Reconciliation:
     def types(self) -> set[str]:
         """The types that can be decided."""
         return set(self.by_type)
+
+    @property
+    def new(self) -> bool:
+        """Does any of them decide what the table holds, and not only what comes late?"""
+        return any(full.new for full in self.by_type.values())
+
+    def full_export(self, value: Callable[[FullExport], SparkColumn], type_: str) -> SparkColumn:
+        """A value of the full export that decides the row's resource type; null where none does."""
+        names: dict[str, list[str]] = {}
+        for name, full in sorted(self.by_type.items()):
+            names.setdefault(full.export.id, []).append(name)
+        chosen = F.lit(None).cast(type_)
+        for decided in names.values():
+            of = F.col("resource_type").isin(decided)
+            chosen = F.when(of, value(self.by_type[decided[0]])).otherwise(chosen)
+        return chosen
 
 
 def plan_reconciliation(
@@ -82,8 +104,9 @@ def plan_reconciliation(
         return Reconciliation({})
     types = {file.type for export in exports for file in export.files} | set(changed)
     if new:
-        table = f"{run.catalog}.watershed_conformed.fhir_resource"
-        types |= {row[0] for row in run.spark.table(table).select("resource_type").distinct().collect()}
+        # Of its partitions, which the table's metadata tell without reading a row.
+        table = f"{run.catalog}.watershed_conformed.fhir_resource.partitions"
+        types |= {row[0] for row in run.spark.table(table).select("partition.resource_type").collect()}
     by_type: dict[str, FullExport] = {}
     for name in types:
         deciding = [full for full in (*known, *new) if full.decides(name)]
@@ -92,74 +115,44 @@ def plan_reconciliation(
     return Reconciliation(by_type)
 
 
-def absent_resources(run: Run, table: str, live: DataFrame, plan: Reconciliation) -> DataFrame:
-    """Keys of resources that their type's full export should hold and does not.
-
-    Columns ``resource_type, id, export_id, changed_at``. Looked at are the resources that this run brings,
-    for they may come late, and, of a full export that is new, those that the table holds.
-    """
-    rows = [
-        (name, full.export.id, round(full.export.submitted_at.timestamp() * 1_000_000), full.new)
-        for name, full in sorted(plan.by_type.items())
+def listed_resources(run: Run, plan: Reconciliation) -> DataFrame | None:
+    """``resource_type, id`` of what new listings hold; None where no new listing decides a type."""
+    files = [
+        file
+        for name, full in plan.by_type.items()
+        if full.new and full.export.listing
+        for file in full.export.files
+        if file.type == name
     ]
-    deciding = F.broadcast(
-        run.spark.createDataFrame(
-            rows, "resource_type string, _full string, _micros bigint, _new boolean"
-        ).withColumn("_submitted", F.timestamp_micros("_micros"))
-    )
-    brought = live.select("resource_type", "id", "last_updated", "changed_at").join(deciding, "resource_type")
-    held = (
-        run.spark.table(table)
-        .where("not is_deleted")
-        .select("resource_type", "id", "last_updated", "changed_at")
-        .join(deciding.where("_new"), "resource_type")
-    )
-    older = brought.unionByName(held).where("coalesce(last_updated, changed_at) < _submitted")
-    present = _present(run, live, older, plan)
-    return (
-        older.join(present, ["resource_type", "id", "_full"], "left_anti")
-        .select(
-            "resource_type", "id", F.col("_full").alias("export_id"), F.col("_submitted").alias("changed_at")
-        )
-        .distinct()
-    )
+    return _keys(run, files) if files else None
 
 
-def forget_disproved_absences(run: Run, table: str, live: DataFrame, plan: Reconciliation) -> None:
-    """Remove tombstones for absence that are older than a new full export which holds the resource.
+def judge_late(run: Run, won: DataFrame, plan: Reconciliation, types: Collection[str]) -> DataFrame:
+    """Winners, those that are ``late`` judged: tombstones where the type's full export lacks them.
 
-    A tombstone counts from when its export or listing was made, a resource from its last version: so what a
-    lagging index left out of a listing would stay deleted until it is written again.
+    Such an export was consumed by an earlier run, so its files of these types are read again.
+
+    Raises
+    ------
+    ManifestError : they are not there any more
     """
-    rows = [
-        (name, full.export.id, round(full.export.submitted_at.timestamp() * 1_000_000))
-        for name, full in sorted(plan.by_type.items())
-        if full.new and not full.export.listing
-    ]
-    if not rows:
-        return
-    deciding = run.spark.createDataFrame(rows, "resource_type string, export_id string, _micros bigint")
-    held = live.join(F.broadcast(deciding), ["resource_type", "export_id"])
-    absent = run.spark.table(table).where(F.col("is_deleted") & F.col("source").isin(*ABSENCES))
-    wrong = (
-        absent.select("resource_type", "id", F.unix_micros("changed_at").alias("_since"))
-        .join(held.select("resource_type", "id", "_micros"), ["resource_type", "id"])
-        .where("_since < _micros")
-        .select("resource_type", "id")
-        .distinct()
-        .persist()
+    files: list[ExportFile] = []
+    for name in sorted(types):
+        full = plan.by_type[name]
+        wanted = [file for file in full.export.files if file.type == name]
+        _check(run, full.export, wanted)
+        files += wanted
+    if not files:
+        return won.withColumn("absent", F.col("late"))
+    there = _keys(run, files).distinct().withColumn("_there", F.lit(True))
+    return won.join(there, ["resource_type", "id"], "left").withColumn(
+        "absent", F.col("late") & F.col("_there").isNull()
     )
-    try:
-        count = wrong.count()
-        if count:
-            log("absences disproved", run_id=run.run_id, rows=count)
-            wrong.createOrReplaceTempView("_watershed_disproved")
-            run.spark.sql(
-                f"merge into {table} t using _watershed_disproved s"
-                " on t.resource_type = s.resource_type and t.id = s.id when matched then delete"
-            )
-    finally:
-        wrong.unpersist()
+
+
+def _keys(run: Run, files: Sequence[ExportFile]) -> DataFrame:
+    lines = read_lines(run.spark, run.arguments.landing_uri, files)
+    return parse_resources(lines).where("reason is null").select("resource_type", "id")
 
 
 def remember_full_exports(run: Run, exports: Sequence[Export], damaged: set[tuple[str, str]]) -> None:
@@ -180,26 +173,6 @@ def remember_full_exports(run: Run, exports: Sequence[Export], damaged: set[tupl
     if rows:
         append_rows(run.spark, ensure_table(run.spark, run.catalog, FULL_EXPORT_TABLE), rows)
         forget_superseded_listings(run, exports)
-
-
-def _present(run: Run, live: DataFrame, older: DataFrame, plan: Reconciliation) -> DataFrame:
-    """``resource_type, id, _full`` of what the deciding exports hold."""
-    present = live.select("resource_type", "id", F.col("export_id").alias("_full"))
-    earlier = {full.export.id: full for full in plan.by_type.values() if not full.new or full.export.listing}
-    for full in earlier.values():
-        names = {name for name, deciding in plan.by_type.items() if deciding is full}
-        late = older.where(F.col("_full") == full.export.id).select("resource_type").distinct().collect()
-        wanted = names & {row.resource_type for row in late}
-        files = [file for file in full.export.files if file.type in wanted]
-        if not files:
-            continue
-        _check(run, full.export, files)
-        lines = read_lines(run.spark, run.arguments.landing_uri, files)
-        keys = parse_resources(lines).where("reason is null")
-        present = present.unionByName(
-            keys.select("resource_type", "id", F.lit(full.export.id).alias("_full"))
-        )
-    return present.distinct()
 
 
 def _check(run: Run, export: Export, files: Sequence[ExportFile]) -> None:

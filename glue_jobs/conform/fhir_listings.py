@@ -22,9 +22,9 @@ def is_listing(export_id: str) -> bool:
     return export_id.startswith(_ID)
 
 
-def absence_source(export_absent: str) -> Column:
-    """The source of a tombstone, by the export or listing that it came from."""
-    return F.when(F.startswith(F.col("export_id"), F.lit(_ID)), CHANGE_ABSENT).otherwise(export_absent)
+def absence_source(export_absent: str, export_id: str) -> Column:
+    """The source of a tombstone, by the column that has the export or listing that it came from."""
+    return F.when(F.startswith(F.col(export_id), F.lit(_ID)), CHANGE_ABSENT).otherwise(export_absent)
 
 
 def forget_superseded_listings(run: Run, exports: Iterable[Export]) -> None:

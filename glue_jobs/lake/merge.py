@@ -85,13 +85,24 @@ def merge_newest(
         written, deleted = _counts(changes, policy)
         if not written + deleted:
             return MergeResult(0, 0, None)
-        if empty:
-            changes.writeTo(table).append()
-        else:
-            _merge(spark, changes, table, policy)
+        write_changes(spark, changes, table, policy, replaces=not empty)
     finally:
         changes.unpersist()
     return MergeResult(written, deleted, current_snapshot(iceberg_table(spark, table)))
+
+
+def write_changes(
+    spark: SparkSession, changes: DataFrame, table: str, policy: MergePolicy, *, replaces: bool
+) -> None:
+    """Write rows of which each key occurs once and beats the table's, in one commit.
+
+    ``replaces`` says that the table may hold some of the keys; else they are appended, unread. ``changes`` is
+    evaluated once.
+    """
+    if replaces:
+        _merge(spark, changes, table, policy)
+    else:
+        changes.writeTo(table).append()
 
 
 def _newer_only(spark: SparkSession, changes: DataFrame, table: str, policy: MergePolicy) -> DataFrame:

@@ -102,6 +102,12 @@ def export(
     ] = Mode.incremental,
     types: Annotated[list[str] | None, typer.Option("--type", help="Only these resource types.")] = None,
     since: Annotated[str | None, typer.Option(help="Instead of the watermark (ISO 8601).")] = None,
+    accept_errors: Annotated[
+        bool, typer.Option("--accept-errors", help="Move the watermark past what could not be exported.")
+    ] = False,
+    redrive: Annotated[
+        str | None, typer.Option(help="Land this export job, which ended and did not land.")
+    ] = None,
     follow: Annotated[
         bool, typer.Option(help="Also follow the Glue workflow that the export starts.")
     ] = True,
@@ -112,6 +118,8 @@ def export(
     request: dict[str, Any] = {"mode": mode.value}
     request |= {"types": types} if types else {}
     request |= {"since": since} if since else {}
+    request |= {"acceptErrors": True} if accept_errors else {}
+    request |= {"redrive": redrive} if redrive else {}
     output = dict(run_export(stack, terminal, request))
     done = follow_export(stack, terminal, output) if follow else None
     if done is not None:

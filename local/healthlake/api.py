@@ -16,6 +16,7 @@ from local.healthlake.clock import now_ms
 from local.healthlake.errors import NotFound, SimulatorError, Throttled, Unavailable, ValidationError
 from local.healthlake.exports import STATES, Exports
 from local.healthlake.faults import FaultPlan
+from local.healthlake.imports import Imports
 from local.healthlake.notices import Trail, call_event
 from local.healthlake.quotas import Quotas
 from local.healthlake.search import history_bundle, parse_search, run_search
@@ -53,13 +54,15 @@ class Api:
         self,
         store: Store,
         exports: Exports,
+        imports: Imports,
         faults: FaultPlan,
         quotas: Quotas,
         *,
         datastore_id: str,
     ) -> None:
         self.trail: Trail | None = None
-        self._store, self._exports, self._faults, self._quotas = store, exports, faults, quotas
+        self._store, self._exports, self._imports = store, exports, imports
+        self._faults, self._quotas = faults, quotas
         self._datastore_id = datastore_id
         self._base = f"/datastore/{datastore_id}/r4"
 
@@ -185,10 +188,13 @@ class Api:
         action = {
             "HealthLake.ListFHIRExportJobs": self._list_exports,
             "HealthLake.DescribeFHIRExportJob": self._describe_export,
+            "HealthLake.StartFHIRImportJob": self._start_import,
+            "HealthLake.DescribeFHIRImportJob": self._describe_import,
         }.get(target)
         if request.method != "POST" or action is None:
             raise ValidationError(f"target {target!r} is not modelled")
-        self._quotas.spend("describe_export")
+        starts = action == self._start_import
+        self._quotas.spend("start_import" if starts else "describe_export")
         asked = json_object(request.body)
         if asked.get("DatastoreId") != self._datastore_id:
             raise NotFound("data store")
@@ -196,6 +202,13 @@ class Api:
 
     def _describe_export(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         return {"ExportJobProperties": describe_sdk(self._exports.job(str(asked.get("JobId"))))}
+
+    def _start_import(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        job = self._imports.run(asked)
+        return {"JobId": job.id, "JobStatus": "SUBMITTED", "DatastoreId": self._datastore_id}
+
+    def _describe_import(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        return {"ImportJobProperties": self._imports.job(str(asked.get("JobId"))).described()}
 
     def _list_exports(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         status = asked.get("JobStatus")

@@ -1,11 +1,11 @@
-"""Where the simulator writes: export files to S3, events to EventBridge, both at endpoints it is given."""
+"""Where the simulator writes: files to S3, events to EventBridge, both at endpoints it is given."""
 
 from __future__ import annotations
 
 import logging
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -21,7 +21,7 @@ ACCOUNT: Final = "000000000000"
 
 
 class S3Objects:
-    """Export files as objects, encrypted with the key that the request named."""
+    """Export files as objects, encrypted with the key that the request named; and the files of imports."""
 
     def __init__(self, client: S3Client) -> None:
         self._client = client
@@ -36,6 +36,12 @@ class S3Objects:
             ServerSideEncryption="aws:kms",
             SSEKMSKeyId=kms_key,
         )
+
+    def read(self, bucket: str, prefix: str) -> Iterator[bytes]:
+        """The bodies of the objects below a prefix, by key. Raises botocore's errors."""
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for found in page.get("Contents", ()):
+                yield self._client.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from local.healthlake.errors import Throttled
 
 RATES: Final[Mapping[str, float]] = {
     "start_export": 1,
+    "start_import": 1,
     "describe_export": 10,
     "search": 100,
     "read": 3_000,

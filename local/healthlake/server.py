@@ -6,16 +6,22 @@ import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from local.healthlake import DATASTORE_ID
 from local.healthlake.api import Api, Reply
 from local.healthlake.exports import RESOURCES_PER_FILE, Announce, Exports, Objects
 from local.healthlake.faults import FaultPlan
+from local.healthlake.imports import Imports, Source
 from local.healthlake.notices import Notify, Subscriptions, Trail
 from local.healthlake.quotas import Quotas
 from local.healthlake.store import Store
 from local.healthlake.wire import Request
+
+
+class Buckets(Objects, Source, Protocol):
+    """S3: where exports go and imports come from."""
 
 
 @dataclass
@@ -56,7 +62,7 @@ class Simulator:
 
 def simulator(
     state: Path,
-    objects: Objects,
+    objects: Buckets,
     announce: Announce,
     *,
     host: str = "127.0.0.1",
@@ -77,7 +83,8 @@ def simulator(
         datastore_id=datastore_id,
         resources_per_file=resources_per_file,
     )
-    api = Api(store, exports, faults, quotas or Quotas(), datastore_id=datastore_id)
+    imports = Imports(store, objects)
+    api = Api(store, exports, imports, faults, quotas or Quotas(), datastore_id=datastore_id)
     server = ThreadingHTTPServer((host, port), _handler(api))
     server.daemon_threads = True
     return Simulator(server, exports, store, faults, datastore_id, api)

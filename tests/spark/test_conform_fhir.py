@@ -236,7 +236,7 @@ def test_a_full_export_that_may_be_incomplete_deletes_nothing(lake: FhirLake, fl
     assert lake.state()["Encounter/e"] is not None
 
 
-@pytest.mark.parametrize("step", ["merge_newest", "remember_full_exports", "record"])
+@pytest.mark.parametrize("step", ["write_changes", "remember_full_exports", "record"])
 def test_a_run_killed_at_any_step_is_healed_by_the_next(
     lake: FhirLake, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

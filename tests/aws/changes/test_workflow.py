@@ -40,6 +40,20 @@ class World:
     calls: list[dict[str, Any]] = field(default_factory=list)
     searches: list[dict[str, Any]] = field(default_factory=list)
     fail_searches: int = 0
+    hang_searches: int = 0
+
+    def deploy(self, **changes: Any) -> None:
+        """The machine with other values, its states' by their names."""
+        described = client("stepfunctions").describe_state_machine(stateMachineArn=self.machine)
+        definition = json.loads(described["definition"])
+        for name, value in changes.items():
+            if name in definition["States"]:
+                definition["States"][name].update(value)
+            else:
+                definition[name] = value
+        client("stepfunctions").update_state_machine(
+            stateMachineArn=self.machine, definition=json.dumps(definition)
+        )
 
     def note(self) -> dict[str, Any]:
         records = [
@@ -143,6 +157,9 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         event: Mapping[str, Any] = json.loads(body)
         world.searches.append(dict(event))
         try:
+            if world.hang_searches > 0:
+                world.hang_searches -= 1
+                time.sleep(1.5)
             if world.fail_searches > 0:
                 world.fail_searches -= 1
                 raise TimeoutError
@@ -261,3 +278,35 @@ def test_a_message_that_is_no_call_is_left_to_the_dead_letter_queue(world: World
     world.calls.insert(0, {"surprise": True, "requestParameters": {"datastoreId": DATASTORE_ID}})
     assert world.note() == {"batchItemFailures": [{"itemIdentifier": "0"}]}
     assert len(world.finish()) == 1
+
+
+def test_a_search_that_hangs_is_given_up_and_tried_again(world: World) -> None:
+    world.deploy(Find={"TimeoutSeconds": 1})
+    world.lake.put(patient("a"))
+    world.hang_searches = 1
+    world.note()
+    (ended,) = world.finish()
+    assert ended["status"] == "SUCCEEDED"
+    assert world.landed() == [("a", "1")]
+    assert len(world.searches) == 2
+
+
+def test_a_window_that_is_never_searched_times_out_for_the_alarm(world: World) -> None:
+    world.deploy(TimeoutSeconds=1)
+    world.lake.put(patient("a"))
+    world.hang_searches = 9
+    world.note()
+    (ended,) = world.finish()
+    assert ended["status"] == "TIMED_OUT"
+
+
+def test_a_window_that_cannot_be_read_is_read_again_and_at_last_fails(world: World) -> None:
+    world.deploy(
+        ReadWindow={"Retry": [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 1}]}
+    )
+    world.lake.put(patient("a"))
+    world.note()
+    client("dynamodb").delete_table(TableName=CHANGES)
+    (ended,) = world.finish()
+    assert ended["status"] == "FAILED"
+    assert world.searches == []

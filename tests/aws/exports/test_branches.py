@@ -20,8 +20,9 @@ def deploy(world: World, **changes: Any) -> None:
     """The machine without waits, with states changed by name."""
     definition = json.loads(world.definition)
     _no_waits(definition)
-    for state, more in changes.items():
-        definition["States"][state].update(more)
+    for name, more in changes.items():
+        changed = {**definition["States"][name], **more}
+        definition["States"][name] = {key: value for key, value in changed.items() if value is not None}
     world.deploy(json.dumps(definition))
 
 

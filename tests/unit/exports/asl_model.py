@@ -65,6 +65,8 @@ class Execution:
         state = self.definition["States"][self.at]
         if self.waiting is not None:
             return self._waited(state)
+        if state["Type"] == "Wait" and self.entered() < self.read(state["TimestampPath"]):
+            return False
         try:
             self._run(state)
         except TaskError as error:
@@ -92,6 +94,8 @@ class Execution:
             if "Parameters" in state:
                 result = self.fill(state["Parameters"])
             self._finish(state, result)
+        elif kind == "Wait":
+            self.at = state["Next"]
         elif kind == "Choice":
             chosen = next((each["Next"] for each in state["Choices"] if self._holds(each)), None)
             self.at = chosen or state["Default"]
@@ -149,6 +153,8 @@ class Execution:
         if "ResultSelector" in state:
             result = self.fill(state["ResultSelector"], source=result)
         self._put(state.get("ResultPath", "$"), result)
+        if "OutputPath" in state:
+            self.value = self.read(state["OutputPath"])
         if state.get("End"):
             self.status = "SUCCEEDED"
         else:

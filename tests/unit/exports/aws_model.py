@@ -30,11 +30,20 @@ class Table:
         item = self.items.get(Key["id"]["S"])
         return {"Item": dict(item)} if item is not None else {}
 
-    def put_item(self, *, Item: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+    def put_item(self, *, Item: Mapping[str, Any], ConditionExpression: str = "", **_: Any) -> dict[str, Any]:
         self.crash()
+        held = self.items.get(Item["id"]["S"], {})
+        if ConditionExpression and not _condition(ConditionExpression, held, {}):
+            raise refusal("ConditionalCheckFailedException")
         self.items[Item["id"]["S"]] = dict(Item)
         self.crash()
         return {}
+
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:
+        self.crash()
+        ((name, asked),) = RequestItems.items()
+        found = [self.items[key["id"]["S"]] for key in asked["Keys"] if key["id"]["S"] in self.items]
+        return {"Responses": {name: found}}
 
     def update_item(
         self,
@@ -80,7 +89,8 @@ def _condition(text: str, item: Mapping[str, Any], values: Mapping[str, Any]) ->
         if name not in item:
             return False
         held, wanted = (next(iter(each.values())) for each in (item[name], values[value]))
-        return bool(held == wanted if operator == "=" else held < wanted)
+        holds: dict[str, bool] = {"=": held == wanted, "<": held < wanted, ">": held > wanted}
+        return holds[operator]
 
     return any(one(test.strip()) for test in text.split(" OR "))
 
@@ -143,8 +153,17 @@ class Buckets:
         """As the simulator stores its files."""
         self.objects[bucket, key] = (body, {})
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:
+    def read(self, bucket: str, prefix: str) -> list[bytes]:
+        """As the simulator reads files of imports."""
+        found = sorted(self.objects.items())
+        return [body for (name, key), (body, _) in found if name == bucket and key.startswith(prefix)]
+
+    def put_object(
+        self, *, Bucket: str, Key: str, Body: bytes, IfNoneMatch: str = "", **_: Any
+    ) -> dict[str, Any]:
         self.crash()
+        if IfNoneMatch and (Bucket, Key) in self.objects:
+            raise refusal("PreconditionFailed")
         self.objects[Bucket, Key] = (Body, {})
         self.crash()
         return {}

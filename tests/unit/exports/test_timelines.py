@@ -1,37 +1,42 @@
 """Random timelines of the source and of everything that can go wrong: in the end the lake is the source.
 
-The conformed table is a plain-Python model here; that ``conform_fhir`` keeps to it is tested with Spark.
+The conformed table is a plain-Python model here; ``tests/spark/test_fhir_timelines.py`` has the real one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import examples
 from tests.unit.exports.asl_model import Execution
+from tests.unit.exports.aws_model import Message
 from tests.unit.exports.timeline import Timeline
+from tests.unit.exports.timeline_feeds import FEEDS, NONE
 
 TYPES, IDS = ("Patient", "Observation"), ("a", "b", "c")
 FAULTS = (
     *("throttle", "server_errors", "lost_replies", "fail_exports"),
     *("incomplete_exports", "silent_exports"),
 )
-QUEUES = ("start_queue", "poll_queue", "events")
+QUEUES = ("start_queue", "poll_queue", "events", "notices", "calls")
 
 puts = st.tuples(st.just("put"), st.sampled_from(TYPES), st.sampled_from(IDS))
 runs = st.tuples(st.just("run"), st.sampled_from(["incremental", "incremental", "full"]))
 actions = st.one_of(
     *(puts, puts, puts, runs, runs),
-    st.tuples(st.just("delete"), st.sampled_from(TYPES), st.sampled_from(IDS)),
+    st.tuples(st.sampled_from(["delete", "bundle"]), st.sampled_from(TYPES), st.sampled_from(IDS)),
     st.tuples(st.just("crash"), st.integers(1, 40)),
     st.tuples(st.just("fault"), st.sampled_from(FAULTS)),
     st.tuples(st.sampled_from(["lose", "repeat", "reorder"]), st.sampled_from(QUEUES)),
     st.tuples(st.just("wait"), st.sampled_from([1, 60, 1_000, 4_000, 50_000])),
+    st.tuples(st.just("lag"), st.sampled_from([0, 30])),
     st.tuples(st.just("abort")),
 )
 Moment = tuple[tuple[object, ...], int]
@@ -40,12 +45,11 @@ moments = st.lists(st.tuples(actions, st.integers(0, 9)), max_size=30)
 
 
 @contextmanager
-def timeline() -> Iterator[Timeline]:
-    world = Timeline()
-    with (
-        patch("local.healthlake.store.now_ms", world.now_ms),
-        patch("local.healthlake.exports.now_ms", world.now_ms),
-    ):
+def timeline(feed: str = NONE) -> Iterator[Timeline]:
+    world = Timeline(feed)
+    with ExitStack() as clocks:
+        for module in ("store", "exports", "api", "notices"):
+            clocks.enter_context(patch(f"local.healthlake.{module}.now_ms", world.now_ms))
         yield world
 
 
@@ -53,8 +57,12 @@ def act(world: Timeline, action: tuple[object, ...]) -> None:
     match action:
         case ("put", str(type_), str(id_)):
             world.store.update(type_, id_, {"resourceType": type_, "id": id_})
+            world.feeds.called("PUT", type_)
+        case ("bundle", str(type_), str(id_)):  # no call of which CloudTrail tells
+            world.store.update(type_, id_, {"resourceType": type_, "id": id_})
         case ("delete", str(type_), str(id_)):
             world.store.delete(type_, id_)
+            world.feeds.called("DELETE", type_)
         case ("run", str(mode)):
             world.run(mode)
         case ("crash", int(calls)):
@@ -63,6 +71,8 @@ def act(world: Timeline, action: tuple[object, ...]) -> None:
             world.faults.plan({name: 1})
         case ("wait", int(seconds)):
             world.milliseconds += seconds * 1000
+        case ("lag", int(seconds)):
+            world.faults.plan({"search_lag_seconds": seconds})
         case ("abort",):
             abort(world)
         case (str(what), str(queue)):
@@ -79,32 +89,60 @@ def abort(world: Timeline) -> None:
 
 
 def disturb(world: Timeline, what: str, queue: str) -> None:
-    messages: list[object] = world.events if queue == "events" else getattr(world, queue).messages  # type: ignore[assignment]
+    messages = world.disturbable(queue)
     if what == "reorder":
         messages.reverse()
     elif messages and what == "lose":
         messages.pop(0)
     elif messages:
         first = messages[0]
-        messages.append(dict(first) if isinstance(first, dict) else type(first)(first.body, world.now()))  # type: ignore[call-arg, attr-defined]
+        messages.append(dict(first) if isinstance(first, dict) else Message(first.body, world.now()))
 
 
 def conformed(world: Timeline) -> dict[tuple[str, str], str | None]:
-    """What the landed exports mean: the version of each resource, None where it is deleted."""
-    held: dict[tuple[str, str], tuple[str, str | None]] = {}
-    for export in sorted(world.landed(), key=lambda each: (each["submitted_at"], each["job_id"])):
-        present = set()
+    """What has landed means: the version of each resource, None where it is deleted."""
+    live: dict[tuple[str, str], tuple[str, str]] = {}
+    gone: dict[tuple[str, str], str] = {}
+    lists: dict[str, tuple[str, str, set[str]]] = {}
+    """By type the latest list of all that exists: when, of which export, the ids."""
+    for export in world.landed():
+        ids: dict[str, set[str]] = {name: set() for name in export["types"] or TYPES}
         for file in export["files"]:
             for resource in world.lines(file["key"]):
-                key = (resource["resourceType"], resource["id"])
-                present.add(key)
-                stamp, version = resource["meta"]["lastUpdated"], resource["meta"]["versionId"]
-                held[key] = max(held.get(key, ("", None)), (stamp, version), key=lambda each: each[0])
+                ids.setdefault(resource["resourceType"], set()).add(resource["id"])
+                if export.get("kind") != "listing":
+                    _hold(live, resource)
         if export["mode"] == "full" and export["status"] == "COMPLETED":
-            for key, (stamp, version) in list(held.items()):
-                if key not in present and version is not None and stamp < export["submitted_at"]:
-                    held[key] = (export["submitted_at"], None)
-    return {key: version for key, (_, version) in held.items()}
+            for name, present in ids.items():
+                found = (export["submitted_at"], export["job_id"], present)
+                lists[name] = max(lists.get(name, found), found, key=lambda each: each[:2])
+    for resource in world.changes():
+        if resource["resourceType"] != "Bundle":
+            _hold(live, resource)
+            continue
+        name, _, id_ = resource["entry"][0]["request"]["url"].partition("/")
+        gone[name, id_] = max(gone.get((name, id_), ""), resource["timestamp"])
+    return {key: _version(key, live.get(key), gone.get(key, ""), lists) for key in live | gone}
+
+
+def _hold(live: dict[tuple[str, str], tuple[str, str]], resource: dict[str, Any]) -> None:
+    key = (resource["resourceType"], resource["id"])
+    said = (resource["meta"]["lastUpdated"], resource["meta"]["versionId"])
+    live[key] = max(live.get(key, said), said)
+
+
+def _version(
+    key: tuple[str, str],
+    said: tuple[str, str] | None,
+    gone: str,
+    lists: Mapping[str, tuple[str, str, set[str]]],
+) -> str | None:
+    if said is None or said[0] < gone:
+        return None
+    listed = lists.get(key[0])
+    if listed is not None and said[0] < listed[0] and key[1] not in listed[2]:
+        return None
+    return said[1]
 
 
 def source(world: Timeline) -> dict[tuple[str, str], str]:
@@ -130,16 +168,16 @@ def check_locks(world: Timeline) -> None:
     assert owner is None or states[owner] in ("ABORTED", "TIMED_OUT"), "a lock outlives the run that took it"
 
 
-@settings(max_examples=100)
-@given(moments)
+@settings(max_examples=examples(100))
+@given(moments, st.sampled_from(FEEDS))
 # The reply to $export is lost: the job is found again.
-@example([(("fault", "lost_replies"), 0), (("run", "incremental"), 30)])
+@example([(("fault", "lost_replies"), 0), (("run", "incremental"), 30)], NONE)
 # The owner's lease passes in the middle, and another takes over.
-@example([(("run", "incremental"), 9), (("wait", 4_000), 0), (("run", "full"), 30)])
+@example([(("run", "incremental"), 9), (("wait", 4_000), 0), (("run", "full"), 30)], NONE)
 def test_whatever_happens_the_lake_becomes_the_source_and_nothing_stays_locked(
-    happens: list[Moment],
+    happens: list[Moment], feed: str
 ) -> None:
-    with timeline() as world:
+    with timeline(feed) as world:
         for action, steps in happens:
             act(world, action)
             for _ in range(steps):

@@ -5,10 +5,12 @@ Modelled are only the services between them (``asl_model``, ``aws_model``).
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ from lambdas.land_export.copier import Copier
 from lambdas.land_export.handler import Lander
 from lambdas.poll_export import handler as poll_export
 from lambdas.shared.export_state import ExportState, iso
+from lambdas.shared.fhir_search import FhirReader
 from lambdas.shared.healthlake_client import HealthLake
 from lambdas.shared.healthlake_http import HealthLakeUnavailableError, HttpReply, SignedHttp, refusal
 from lambdas.shared.task_callback import TaskCallback
@@ -30,12 +33,14 @@ from local.healthlake import DATASTORE_ID
 from local.healthlake.api import Api
 from local.healthlake.exports import ExportJob, Exports
 from local.healthlake.faults import FaultPlan
+from local.healthlake.imports import Imports
 from local.healthlake.quotas import RATES, Quotas
 from local.healthlake.store import Store
 from local.healthlake.wire import Request, describe_sdk
 from tests.unit.exports.asl_model import Execution, TaskError
 from tests.unit.exports.aws_model import Buckets, Message, Queue, Queues, Table
 from tests.unit.exports.aws_model import refusal as aws_refusal
+from tests.unit.exports.timeline_feeds import NONE, Feeds
 
 ASL = Path(__file__).parents[3] / "infra" / "state_machines" / "export.asl.json"
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -83,6 +88,7 @@ class Http:
 class Timeline:
     """The world. ``step`` moves it a little; ``quiet`` moves it until nothing is left to happen."""
 
+    feed: str = NONE
     milliseconds: int = 0
     crash_in: int = 0
     """A function crashes at the so-manieth of its calls from now; 0: none does."""
@@ -103,7 +109,8 @@ class Timeline:
             datastore_id=DATASTORE_ID, resources_per_file=2,
         )  # fmt: skip
         quotas = Quotas({name: rate * 1_000_000 for name, rate in RATES.items()})
-        api = Api(self.store, self.exports, self.faults, quotas, datastore_id=DATASTORE_ID)
+        self.imports = Imports(self.store, self.s3)
+        api = Api(self.store, self.exports, self.imports, self.faults, quotas, datastore_id=DATASTORE_ID)
         http = cast("SignedHttp", Http(api, self._crash))
         healthlake = HealthLake(http, cast("Any", self), DATASTORE_ID)
         state = ExportState(cast("Any", self.table), "state", self.moment)
@@ -122,6 +129,7 @@ class Timeline:
         self._lander = Lander(
             Copier(s3, "exports", "landing"), s3, "exports", "landing", "exports/", "manifests/"
         )
+        self.feeds = Feeds(self, self.feed, self._crash, FhirReader(http, DATASTORE_ID))
         text = ASL.read_text()
         for name, value in {
             "StartQueueUrl": "start",
@@ -142,6 +150,10 @@ class Timeline:
     def moment(self) -> datetime:
         return START + timedelta(milliseconds=self.milliseconds)
 
+    def entered(self) -> str:
+        """The time as Step Functions writes it."""
+        return iso(self.moment())
+
     def _crash(self) -> None:
         self.milliseconds += 1
         if self.crash_in:
@@ -155,7 +167,7 @@ class Timeline:
         """Begin an execution."""
         execution = Execution(
             f"arn:aws:states:us-east-1:1:execution:export:{next(self._numbers)}",
-            self._definition, self._resources(), self.now, lambda: iso(self.moment()), {"mode": mode},
+            self._definition, self._resources(), self.now, self.entered, {"mode": mode},
         )  # fmt: skip
         self.executions.append(execution)
         return execution
@@ -164,8 +176,8 @@ class Timeline:
         """Let each part do one thing; False where none had anything to do."""
         self.milliseconds += 500
         moved = [execution.step() for execution in self.executions]
-        moved += [self._serve(self.start_queue, self._start), self._serve(self.poll_queue, self._poll)]
-        moved += [self._deliver(), self._work()]
+        moved += [self.serve(self.start_queue, self._start), self.serve(self.poll_queue, self._poll)]
+        moved += [self._deliver(), self._work(), *self.feeds.step()]
         return any(moved)
 
     def quiet(self) -> None:
@@ -175,7 +187,8 @@ class Timeline:
         for _ in range(4_000):
             if not self.step():
                 busy = [each for each in self.executions if each.status == "RUNNING"]
-                if not busy and not self.start_queue.messages and not self.poll_queue.messages:
+                waiting = self.start_queue.messages or self.poll_queue.messages or self.feeds.busy
+                if not busy and not waiting:
                     return
                 self.milliseconds += 20_000
         raise AssertionError("something is stuck")
@@ -186,24 +199,34 @@ class Timeline:
         self.quiet()
         return execution
 
-    def _serve(self, queue: Queue, answer: Callable[[Message], None]) -> bool:
+    def disturbable(self, name: str) -> list[Any]:
+        """What waits in a queue, by the queue's name."""
+        if name == "events":
+            return self.events
+        queue: Queue = getattr(self.feeds if name in ("notices", "calls") else self, name)
+        return queue.messages
+
+    def serve(self, queue: Queue, answer: Callable[[Message], bool]) -> bool:
+        """Hand a function the next message; one that it does not take becomes visible again."""
         message = queue.receive()
         if message is None:
             return False
         try:
-            answer(message)
+            taken = answer(message)
         except Crash:
-            return True  # it becomes visible again
-        if message in queue.messages:
+            taken = False
+        if taken and message in queue.messages:
             queue.messages.remove(message)
         return True
 
-    def _start(self, message: Message) -> None:
+    def _start(self, message: Message) -> bool:
         self._starter.start(read_message(message.body))
+        return True
 
-    def _poll(self, message: Message) -> None:
+    def _poll(self, message: Message) -> bool:
         asked = json.loads(message.body)
         self._poller.poll(asked["jobId"], asked["poll"])
+        return True
 
     def _deliver(self) -> bool:
         if not self.events:
@@ -296,13 +319,19 @@ class Timeline:
         """The machine's own calls: it is the functions that crash."""
 
         def call(parameters: Any, execution: Execution) -> Any:
-            armed, self.crash_in = self.crash_in, 0
-            try:
+            with self.uncrashed():
                 return answer(parameters, execution)
-            finally:
-                self.crash_in = armed
 
         return call
+
+    @contextmanager
+    def uncrashed(self) -> Iterator[None]:
+        """Nothing crashes in here."""
+        armed, self.crash_in = self.crash_in, 0
+        try:
+            yield
+        finally:
+            self.crash_in = armed
 
     def _send(self, parameters: Any, _: Execution) -> None:
         self.start_queue.send_message(MessageBody=json.dumps(parameters["MessageBody"]))
@@ -327,7 +356,7 @@ class Timeline:
     # What came of it
 
     def landed(self) -> list[dict[str, Any]]:
-        """The manifests in the landing zone."""
+        """The manifests in the landing zone, listings' too."""
         return [
             json.loads(body)
             for (bucket, key), (body, _) in self.s3.objects.items()
@@ -336,3 +365,12 @@ class Timeline:
 
     def lines(self, key: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.s3.objects["landing", key][0].splitlines()]
+
+    def changes(self) -> list[dict[str, Any]]:
+        """What landed of the changes between exports: resources, and Bundles of a deletion."""
+        return [
+            json.loads(line)
+            for (bucket, key), (body, _) in self.s3.objects.items()
+            if bucket == "landing" and key.startswith("fhir_changes/")
+            for line in gzip.decompress(body).splitlines()
+        ]

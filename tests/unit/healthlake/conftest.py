@@ -25,6 +25,10 @@ class Bucket:
         assert kms_key
         self.objects[f"s3://{bucket}/{key}"] = body
 
+    def read(self, bucket: str, prefix: str) -> list[bytes]:
+        root = f"s3://{bucket}/{prefix}"
+        return [body for key, body in sorted(self.objects.items()) if key.startswith(root)]
+
     def announce(self, detail_type: str, detail: Mapping[str, object]) -> None:
         self.events.append((detail_type, detail))
 

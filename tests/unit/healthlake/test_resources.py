@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 
 from lambdas.shared.healthlake_http import HealthLakeRefusedError
@@ -91,6 +93,39 @@ def test_a_transaction_is_all_or_nothing_and_a_batch_is_not(served: Served) -> N
         "400",
     ]
     assert served.client.counts() == {"Patient": 1}
+
+
+def test_an_import_stores_the_lines_of_its_files_and_tells_no_call_of_them(served: Served) -> None:
+    calls: list[object] = []
+    served.simulator.tell(calls.append, lambda *_: None)
+    lines = [b'{"resourceType":"Patient","id":"a","n":1.50}', b'{"resourceType":"Patient"}', b"{"]
+    served.bucket.put("in", "import/1.ndjson", b"\n".join(lines), "key")
+    served.bucket.put("in", "import/2.ndjson", b'{"resourceType":"Encounter","id":"e"}\n', "key")
+    served.bucket.put("in", "elsewhere", b'{"resourceType":"Patient","id":"not"}\n', "key")
+    sdk = boto3.client(
+        "healthlake",
+        endpoint_url=served.simulator.url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    asked: Any = {
+        "DatastoreId": DATASTORE_ID,
+        "InputDataConfig": {"S3Uri": "s3://in/import/"},
+        "JobOutputDataConfig": {"S3Configuration": {"S3Uri": "s3://out/", "KmsKeyId": "arn:aws:kms:k"}},
+        "DataAccessRoleArn": "arn:aws:iam::000000000000:role/import",
+    }
+    started = sdk.start_fhir_import_job(**asked)
+    assert started["JobStatus"] == "SUBMITTED"
+    job = sdk.describe_fhir_import_job(DatastoreId=DATASTORE_ID, JobId=started["JobId"])
+    properties = job["ImportJobProperties"]
+    assert properties["JobStatus"] == "COMPLETED_WITH_ERRORS"
+    assert properties["JobProgressReport"]["TotalNumberOfResourcesImported"] == 2
+    assert served.client.counts() == {"Encounter": 1, "Patient": 1}
+    assert '"n":1.50' in (served.simulator.store.read("Patient", "a").body or "")
+    assert calls == []
+    with pytest.raises(sdk.exceptions.ValidationException, match="InputDataConfig"):
+        sdk.start_fhir_import_job(**{**asked, "InputDataConfig": {"S3Uri": "nowhere"}})
 
 
 def test_urn_references_become_references_to_what_was_stored(served: Served) -> None:

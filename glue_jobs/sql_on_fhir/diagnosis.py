@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from glue_jobs.sql_on_fhir.needs import BOOLEAN, INTEGER, LONG, STRUCT, Need
+from glue_jobs.sql_on_fhir.needs import BOOLEAN, INTEGER, STRUCT, Need
+from schemas.fhir import element_model
 
 _INT_RANGE = range(-(2**31), 2**31)
 
@@ -41,33 +42,63 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return marked
 
 
-def diagnose(text: str, needs: Mapping[str, Need], broken: bool = False) -> list[Problem]:
+class _Number(float):
+    """A JSON number with a fraction or exponent."""
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+_MARK, _SPACE = "\ufeff", " \t\r\n"
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_Number, parse_constant=_no_number)
+
+
+def diagnose(
+    text: str, needs: Mapping[str, Need], *, broken: bool = False, unread: bool = False
+) -> list[Problem]:
     """Everything wrong with a line, as far as the views of its type can tell; empty for a good line.
 
-    `broken` says that the bytes of the line were not UTF-8, which its decoded text does not show.
+    What the decoded text does not show: `broken` says that the bytes of the line were not UTF-8, `unread` that
+    Spark could not read the line, which then is a problem whatever Python finds.
     """
     if not text.strip():
         return []
+    whole: list[tuple[str, str]] = [("", "bytes that are not UTF-8")] if broken else []
+    if text.startswith(_MARK):
+        whole.append(("", "a byte order mark before the resource"))
+    body = text.removeprefix(_MARK).strip(_SPACE)
     try:
-        resource = json.loads(text, object_pairs_hook=_object, parse_float=_Number, parse_int=int)
+        resource, end = _DECODER.raw_decode(body)
     except (ValueError, RecursionError) as error:
         place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        return [Problem(None, None, "", f"not JSON{place}")]
+        return [Problem(None, None, *found) for found in [*whole, ("", f"not JSON{place}")]]
+    if rest := body[end:].lstrip(_SPACE):
+        what = "another resource" if rest.startswith("{") else "text"
+        whole.append(("", f"{what} behind the resource, which is not read"))
     if not isinstance(resource, dict):
-        return [Problem(None, None, "", f"not an object but {_kind(resource)}")]
+        return [
+            Problem(None, None, *found) for found in [*whole, ("", f"not an object but {_kind(resource)}")]
+        ]
     kind, identifier = resource.get("resourceType"), resource.get("id")
+    found = [*whole, *_of_resource(resource, kind, needs)]
+    if unread and not found:
+        found.append(("", "more than Spark reads of one line: too deep, or a text or number too long"))
+    known = kind if isinstance(kind, str) else None
+    return [Problem(known, _text(identifier), element, reason) for element, reason in found]
+
+
+def _of_resource(
+    resource: Mapping[str, Any], kind: object, needs: Mapping[str, Need]
+) -> Iterator[tuple[str, str]]:
     if not isinstance(kind, str):
-        return [Problem(None, _text(identifier), "resourceType", "no resourceType")]
-    found = [*_duplicates(resource, kind)]
-    if broken:
-        found.append((kind, "bytes that are not UTF-8"))
+        yield "resourceType", "no resourceType"
+        kind = ""
+    elif not element_model().is_resource(kind):
+        yield "resourceType", "no resource type of FHIR R4"
+    yield from _duplicates(resource, kind)
     if kind in needs:
-        found += _shape(resource, needs[kind], kind)
-    return [Problem(kind, _text(identifier), element, reason) for element, reason in found]
-
-
-class _Number(float):
-    """A JSON number with a fraction or exponent."""
+        yield from _shape(resource, needs[kind], kind)
 
 
 def _text(value: object) -> str | None:
@@ -103,7 +134,7 @@ def _duplicates(value: object, place: str) -> Iterator[tuple[str, str]]:
 def _shape(value: Mapping[str, Any], need: Need, place: str) -> Iterator[tuple[str, str]]:
     """Where an object differs in shape from what is needed of it."""
     for key, child in sorted(need.children.items()):
-        if value.get(key) is None:
+        if value.get(key) is None or not _is_meant(value, need, key, child):
             continue
         where, item = f"{place}.{key}", value[key]
         if not child.repeats:
@@ -114,6 +145,14 @@ def _shape(value: Mapping[str, Any], need: Need, place: str) -> Iterator[tuple[s
             for index, entry in enumerate(item):
                 if entry is not None:
                     yield from _item(entry, child, f"{where}[{index}]")
+
+
+def _is_meant(value: Mapping[str, Any], need: Need, key: str, child: Need) -> bool:
+    """Whether the key of a contained resource is the element that views read, and not one of another type."""
+    if need.fhir_type != "Resource":
+        return True
+    element = element_model().element(str(value.get("resourceType")), key)
+    return element is None or child.fhir_type in element.types
 
 
 def _item(value: object, need: Need, place: str) -> Iterator[tuple[str, str]]:
@@ -137,6 +176,8 @@ def _fits(value: object, need: Need) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if need.kind == BOOLEAN:
         return isinstance(value, bool)
-    if need.kind in (INTEGER, LONG):
+    if need.kind == INTEGER:
         return isinstance(value, int) and not isinstance(value, bool) and value in _INT_RANGE
+    if need.fhir_type == "integer64" and isinstance(value, int) and not isinstance(value, bool):
+        return True
     return need.kind != STRUCT and isinstance(value, str)

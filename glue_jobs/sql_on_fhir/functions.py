@@ -218,6 +218,8 @@ def _iif(use: _Use) -> Value:
     other = use.compiler.item(use.node.arguments[2], use.argument(2)) if use.has(2) else EMPTY_VALUE
     if EMPTY not in (then.type, other.type) and then.family != other.family:
         raise use.wrong(f"iif gives a {then.type} or a {other.type}; both must be of one type")
+    if EMPTY not in (then.type, other.type) and then.need is not other.need:
+        raise use.compiler.unsupported(use.node, "iif() of structures from different elements")
     shape = other if then.type == EMPTY else then
     return replace(
         shape, sql=case((condition, then.sql), otherwise=other.sql), literal=None, parent=None, key=""

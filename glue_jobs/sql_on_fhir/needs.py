@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from glue_jobs.sql_on_fhir.errors import FhirPathTypeError
 from glue_jobs.sql_on_fhir.sql import quote_name
 
-STRING, BOOLEAN, INTEGER, LONG, STRUCT = "STRING", "BOOLEAN", "INT", "BIGINT", "STRUCT"
+STRING, BOOLEAN, INTEGER, STRUCT = "STRING", "BOOLEAN", "INT", "STRUCT"
 _SCALARS = {"boolean": BOOLEAN, "integer": INTEGER, "positiveInt": INTEGER, "unsignedInt": INTEGER}
 
 

@@ -17,6 +17,7 @@ from glue_jobs.sql_on_fhir.errors import SqlOnFhirError, ViewDefinitionError
 from glue_jobs.sql_on_fhir.flatten import Options, compile_view
 from glue_jobs.sql_on_fhir.needs import Need, root_need
 from glue_jobs.sql_on_fhir.parsing import parse_files, parse_frame
+from glue_jobs.sql_on_fhir.session import suit_session
 from glue_jobs.sql_on_fhir.sql import quote_name
 from glue_jobs.sql_on_fhir.steps import CompiledView, Keep, Let, Unnest
 from glue_jobs.sql_on_fhir.views import View, parse_view
@@ -102,7 +103,7 @@ class Plan:
         return frame_problems(resources, self.needs, resource_column, carry)
 
     def _rows(self, carry: Sequence[str], parse: Callable[[Need], DataFrame]) -> ViewFrames:
-        _suit_session()
+        suit_session()
         plan = self._measured(parse)
         frames: dict[str, DataFrame] = {}
         shared: list[DataFrame] = []
@@ -128,21 +129,6 @@ class Plan:
                 return _compile(self.definitions, replace(self.options, depth=max(depth, 1)))
             levels *= 2
         raise SqlOnFhirError(f"repeat goes deeper than {_MOST_LEVELS} levels in this data")
-
-
-def _suit_session() -> None:
-    """Set two limits of the session's planner that views with many iterations run into.
-
-    Spark 3.5 prunes nested fields below generators, and for some chains of them loses a field that is still read
-    ("Couldn't find _extract_..."). There is nothing for it to prune here: the schema holds only what is needed.
-    And it resolves one function of functions per pass, of which it allows 100: a deep path has more.
-    """
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.getActiveSession()
-    if session is not None:
-        session.conf.set("spark.sql.optimizer.expression.nestedPruning.enabled", "false")
-        session.conf.set("spark.sql.analyzer.maxIterations", "1000")
 
 
 def compile_views(views: Sequence[Mapping[str, object]], *, lexical: bool = False) -> Plan:

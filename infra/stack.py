@@ -11,6 +11,7 @@ from crawlers import load_crawlers
 from infra.analytics import Analytics
 from infra.catalog import Catalog, Crawlers
 from infra.change_feed import change_feed
+from infra.control import ControlPlane
 from infra.export import Export
 from infra.fan_out import FanOut
 from infra.firehose import DeliverByFirehose
@@ -78,6 +79,7 @@ class WatershedStack(Stack):
             self, "Export", given, storage, workflow, endpoint.value_as_string, datastore.value_as_string
         )
         feed = change_feed(self, "ChangeFeed", given, storage, export)
+        control = ControlPlane(self, "Control", given, storage, catalog, export, workflow)
         if landed:
             GapAlarms(self, "GapAlarms", settings, landed.function, landed.mappings, export.topic)
 
@@ -104,6 +106,7 @@ class WatershedStack(Stack):
             "WorkGroup": analytics.name,
             **{f"{zone.capitalize()}Database": name for zone, name in catalog.databases.items()},
             "HealthLakeDatastoreId": datastore.value_as_string,
+            **control.outputs,
         }
         for name, value in outputs.items():
             CfnOutput(self, f"Out{name}", value=value).override_logical_id(name)

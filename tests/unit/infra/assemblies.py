@@ -23,16 +23,24 @@ ON_AWS = Settings(
 )
 
 
+NAMED = replace(
+    ON_AWS,
+    api_domain_name="api.example.org",
+    api_certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0123456789ab",
+    web_acl_arn="arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/w/0a1b2c3d-0000-4000-8000-0123456789ab",
+    require_mfa=False,
+)
+
+
 def on_aws() -> Assembly:
     """As it would be deployed to an account."""
     return synthesized(ON_AWS, SHARED / "aws.cdk.out")
 
 
 def with_feed(feed: str) -> Assembly:
-    """As it would be deployed with a change feed that announces what it lands."""
-    return synthesized(
-        replace(ON_AWS, change_feed=feed, resource_events=True), SHARED / f"aws-{feed}.cdk.out"
-    )
+    """As it would be deployed with a change feed that announces what it lands, and with the control plane
+    under a name of its own."""
+    return synthesized(replace(NAMED, change_feed=feed, resource_events=True), SHARED / f"aws-{feed}.cdk.out")
 
 
 def template(assembly: Assembly) -> dict[str, Any]:

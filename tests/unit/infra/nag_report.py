@@ -43,9 +43,9 @@ def findings(folder: Path, make: Callable[[App], object]) -> list[str]:
 
 def _with_feed(feed: str, build: Path, app: App) -> None:
     from infra.stack import WatershedStack
-    from tests.unit.infra.assemblies import ON_AWS
+    from tests.unit.infra.assemblies import NAMED
 
-    WatershedStack(app, replace(ON_AWS, change_feed=feed, resource_events=True), build)
+    WatershedStack(app, replace(NAMED, change_feed=feed, resource_events=True), build)
 
 
 def main(folder: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -13,6 +15,7 @@ from glue_jobs.conform.item_tables import ensure_item_tables
 from glue_jobs.conform.items import conform_items
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.run import job_run
+from lambdas.land_item_changes.sink import plan_batch
 from lambdas.shared.item_change import ItemTypeIndex, Landed
 from schemas.item_type import ItemType, read_item_type
 
@@ -28,18 +31,23 @@ attributes:
 """
 
 
-def merge_seconds(rows: int, changes: int) -> float:
-    """The duration of one run: half of the changes hit existing items, all over the table."""
+def merge_seconds(sizes: Iterable[int], changes: int) -> dict[int, float]:
+    """The duration of one run for each size of table: half of the changes hit existing items, all over the
+    table. One session for all: its file system remembers where ``s3://`` lies."""
     with tempfile.TemporaryDirectory(prefix="watershed-merge-") as folder:
         spark = _spark(Path(folder))
         try:
-            item_type = _declared(Path(folder), rows)
-            _fill(spark, item_type, rows)
-            # One run to warm the JVM up, as Glue's startup is not what is measured.
-            _run(spark, Path(folder), item_type, rows, 100, first=0)
-            return _run(spark, Path(folder), item_type, rows, changes, first=100)
+            return {rows: _merge_seconds(spark, Path(folder), rows, changes) for rows in sizes}
         finally:
             spark.stop()
+
+
+def _merge_seconds(spark: SparkSession, folder: Path, rows: int, changes: int) -> float:
+    item_type = _declared(folder, rows)
+    _fill(spark, item_type, rows)
+    # One run to warm the JVM up, as Glue's startup is not what is measured.
+    _run(spark, folder, item_type, rows, 100, first=0)
+    return _run(spark, folder, item_type, rows, changes, first=100)
 
 
 def _spark(folder: Path) -> SparkSession:
@@ -77,11 +85,7 @@ def _fill(spark: SparkSession, item_type: ItemType, rows: int) -> None:
 def _run(
     spark: SparkSession, folder: Path, item_type: ItemType, rows: int, changes: int, *, first: int
 ) -> float:
-    from lambdas.land_item_changes.sink import plan_batch
-
-    records = [_record(item_type, rows, first + number, changes) for number in range(changes)]
-    from datetime import UTC, datetime
-
+    records = [_record(item_type, rows, first + number) for number in range(changes)]
     landed = Landed(datetime(2026, 11, 25, tzinfo=UTC), "benchmark:1")
     for each in plan_batch(records, ItemTypeIndex([item_type]), landed).objects:
         path = folder / "mirror" / LANDING / each.key
@@ -96,7 +100,7 @@ def _run(
     return seconds
 
 
-def _record(item_type: ItemType, rows: int, number: int, changes: int) -> dict[str, object]:
+def _record(item_type: ItemType, rows: int, number: int) -> dict[str, object]:
     old = number % 2 == 0
     place = (number * 7919) % rows if old else rows + number
     keys = {"id": {"S": f"item-{place:010d}"}}

@@ -64,6 +64,11 @@ class Settings:
         stack makes all others
     stream_key_arns : the KMS keys of those tables, where they have keys of their own
     alarm_email : is written to when an alarm rings and when a run ends; nobody is, where it is empty
+    require_mfa : whether signing in to the control plane asks for a code from an app
+    api_domain_name, api_certificate_arn : a name of one's own for the control plane, with its certificate in
+        the same region; the default endpoint is disabled then
+    api_base_path : the first part of the path under that name, beside other APIs
+    web_acl_arn : a regional WAF web ACL to be put before the control plane
     """
 
     account: str
@@ -94,6 +99,11 @@ class Settings:
     existing_streams: Mapping[str, str] = field(default_factory=dict)
     stream_key_arns: tuple[str, ...] = ()
     alarm_email: str = ""
+    require_mfa: bool = True
+    api_domain_name: str = ""
+    api_certificate_arn: str = ""
+    api_base_path: str = "watershed"
+    web_acl_arn: str = ""
 
     def __post_init__(self) -> None:
         # JSON has no tuples.
@@ -170,6 +180,19 @@ class Settings:
                 bool(re.fullmatch(r"([^@\s]+@[^@\s]+\.[^@\s]+)?", self.alarm_email)),
                 "must be an address, or empty",
             ),
+            "api_domain_name": (
+                not self.api_domain_name
+                or bool(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", self.api_domain_name)),
+                "must be a domain name, such as api.example.org",
+            ),
+            "api_certificate_arn": (
+                bool(self.api_certificate_arn) == bool(self.api_domain_name),
+                "must be given with api_domain_name, and only with it",
+            ),
+            "api_base_path": (
+                bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.api_base_path)),
+                "must be one part of a path: letters, digits, hyphens and underscores",
+            ),
         }
         for name, (holds, problem) in checks.items():
             if not holds:
@@ -178,7 +201,7 @@ class Settings:
     @classmethod
     def local(cls, healthlake_endpoint: str, datastore_id: str, **changes: Any) -> Self:
         """Settings of the emulator: no schedule (`watershed export` starts one), short waits, nothing
-        retained, and nobody to tell of changes."""
+        retained, nobody to tell of changes, and no second factor."""
         local: dict[str, Any] = {
             "export_schedule_enabled": False,
             "landing_window_seconds": 1,
@@ -190,6 +213,7 @@ class Settings:
             "retain_data": False,
             "log_retention_days": 7,
             "fan_out": False,
+            "require_mfa": False,
             **changes,
         }
         return cls(LOCAL_ACCOUNT, LOCAL_REGION, healthlake_endpoint, datastore_id, **local)

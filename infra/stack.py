@@ -11,6 +11,7 @@ from crawlers import load_crawlers
 from infra.analytics import Analytics
 from infra.catalog import Catalog, Crawlers
 from infra.change_feed import change_feed
+from infra.control import ControlPlane
 from infra.export import Export
 from infra.fan_out import FanOut
 from infra.firehose import DeliverByFirehose
@@ -76,6 +77,7 @@ class WatershedStack(Stack):
         People(self, "People", given, storage, catalog, analytics.name)
         export = Export(self, "Export", given, storage, workflow, endpoint.value_as_string, datastore)
         feed = change_feed(self, "ChangeFeed", given, storage, export)
+        control = ControlPlane(self, "Control", given, storage, catalog, export, workflow)
         if landed:
             GapAlarms(self, "GapAlarms", settings, landed.function, landed.mappings, export.topic)
 
@@ -106,6 +108,7 @@ class WatershedStack(Stack):
             "WorkGroup": analytics.name,
             **{f"{zone.capitalize()}Database": name for zone, name in catalog.databases.items()},
             "HealthLakeDatastoreId": datastore,
+            **control.outputs,
         }
         for name, value in outputs.items():
             CfnOutput(self, f"Out{name}", value=value).override_logical_id(name)

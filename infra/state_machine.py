@@ -50,8 +50,10 @@ def read_definition(file: Path, known: Mapping[str, Any]) -> tuple[str, dict[str
 
 
 class DefinedStateMachine(Construct):
-    """A Standard state machine, logged and traced, whose role is exactly `permissions` and what logging
-    asks."""
+    """A state machine, logged and traced, whose role is exactly `permissions` and what logging asks.
+
+    An `express` one answers whoever starts it, and is not kept.
+    """
 
     def __init__(
         self,
@@ -62,6 +64,8 @@ class DefinedStateMachine(Construct):
         file: Path,
         substitutions: Mapping[str, Any],
         permissions: Sequence[Permission],
+        *,
+        express: bool = False,
     ) -> None:
         super().__init__(scope, id_)
         settings = given.settings
@@ -82,7 +86,7 @@ class DefinedStateMachine(Construct):
             self,
             "StateMachine",
             state_machine_name=name,
-            state_machine_type="STANDARD",
+            state_machine_type="EXPRESS" if express else "STANDARD",
             definition_string=definition,
             definition_substitutions=used,
             role_arn=self.role.role_arn,

@@ -18,7 +18,7 @@ RATES: Final[Mapping[str, float]] = {
     "read": 3_000,
     "write": 3_000,
 }
-"""Calls per second, from the service's page of quotas."""
+"""Calls per second, from the service's page of quotas; that of imports is not there."""
 
 
 @dataclass

@@ -3,11 +3,13 @@
 The emulator reports every Spark job as `SUCCEEDED` without running it. Here the run is handed to the Glue
 host, and the record that `GetJobRun` shows goes from `STARTING` over `RUNNING` to the end that the host
 reports. As on AWS, a run beyond `MaxConcurrentRuns` (1 where the job does not say) is refused, and
-`BatchStopJobRun` asks a run to stop, which is then `STOPPING`.
+`BatchStopJobRun` asks a run to stop, which is then `STOPPING`; and the end of a run is told on the default event
+bus as a `Glue Job State Change`.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 import time
@@ -41,6 +43,20 @@ def finish(run: dict[str, Any], state: str, error_message: str) -> None:
     run["ExecutionTime"] = now - run["StartedOn"]
     # Last, since whoever polls takes the end of the state for the end of the record.
     run["JobRunState"] = state
+
+
+def _announce(run: dict[str, Any]) -> None:
+    from ministack.services import eventbridge
+
+    detail = {
+        "jobName": run["JobName"],
+        "jobRunId": run["Id"],
+        "state": run["JobRunState"],
+        "severity": "INFO" if run["JobRunState"] == "SUCCEEDED" else "ERROR",
+        "message": run["ErrorMessage"],
+    }
+    entry = {"Source": "aws.glue", "DetailType": "Glue Job State Change", "Detail": json.dumps(detail)}
+    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
 def _start_job_run(request: dict[str, Any]) -> Any:
@@ -86,6 +102,7 @@ def _start_job_run(request: dict[str, Any]) -> Any:
 
     def on_end(end: JobEnd) -> None:
         finish(run, end.state, end.error_message)
+        _announce(run)
 
     try:
         context.glue_host().start_job_run(job, run["Id"], arguments, on_start, on_end)

@@ -13,6 +13,7 @@ from local.emulator import Emulator
 from local.emulator.environment import Options
 from local.healthlake.client import HealthLakeClient
 from local.healthlake.launcher import HealthLake
+from tests.e2e.emulator.signed_in import sign_in
 from tests.unit.infra.assemblies import SHARED
 
 SHARED_ASSEMBLY = SHARED / "local.cdk.out"
@@ -63,3 +64,25 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
             yield Deployed(running, healthlake, settings, outputs)
         finally:
             healthlake.stop()
+
+
+@pytest.fixture(scope="session")
+def engineer(deployed: Deployed) -> str:
+    """The access token of an engineer."""
+    return _access_token(deployed, "engineer")
+
+
+@pytest.fixture(scope="session")
+def analyst(deployed: Deployed) -> str:
+    """The access token of an analyst."""
+    return _access_token(deployed, "analyst")
+
+
+@pytest.fixture(scope="session")
+def nobody(deployed: Deployed) -> str:
+    """The access token of a user without a group."""
+    return _access_token(deployed, "")
+
+
+def _access_token(deployed: Deployed, group: str) -> str:
+    return str(sign_in(deployed, f"test-{group or 'nobody'}", group)["AccessToken"])

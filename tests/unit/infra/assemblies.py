@@ -22,7 +22,15 @@ ON_AWS = Settings(
     firehose_tables=("watershed-site-activity",),
 )
 
-_WITH_ANNOUNCEMENTS = replace(ON_AWS, resource_events=True)
+NAMED = replace(
+    ON_AWS,
+    api_domain_name="api.example.org",
+    api_certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0123456789ab",
+    web_acl_arn="arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/w/0a1b2c3d-0000-4000-8000-0123456789ab",
+    require_mfa=False,
+)
+
+_WITH_ANNOUNCEMENTS = replace(NAMED, resource_events=True)
 
 VARIANTS = {
     "watershed": ON_AWS,

@@ -143,7 +143,7 @@ def test_a_pipe_to_the_bus_is_enriched_and_names_the_change(resources: Resources
 def test_by_default_every_table_is_delivered_directly() -> None:
     local = template_of(synthesized(Settings.local("http://127.0.0.1:1", "none"), SHARED / "local.cdk.out"))
     kinds = [each["Type"] for each in local["Resources"].values()]
-    assert kinds.count("AWS::Lambda::EventSourceMapping") == 4
+    assert kinds.count("AWS::Lambda::EventSourceMapping") == 5
     assert not {"AWS::Pipes::Pipe", "AWS::KinesisFirehose::DeliveryStream"} & {*kinds}
     buses = [each for each in local["Resources"].values() if each["Type"] == "AWS::Events::EventBus"]
     assert [each["Properties"]["Name"] for each in buses] == ["watershed-resources"]  # no bus of item changes

@@ -53,16 +53,20 @@ def job_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_there_is_a_function_for_each_folder() -> None:
     assert FUNCTIONS == [
         "find_fhir_changes",
+        "keep_roster",
         "land_export",
         "land_fhir_changes",
         "land_item_changes",
         "land_parked_changes",
+        "list_tables",
         "note_fhir_changes",
         "partition_item_changes",
         "poll_export",
         "publish_resources",
         "record_patient_activity",
         "shape_item_change",
+        "shape_token",
+        "socket_publish",
         "start_export",
     ]
 

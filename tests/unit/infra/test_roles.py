@@ -59,6 +59,17 @@ def test_every_function_machine_and_job_has_a_role_of_its_own(resources: Resourc
         "watershed-tell-site-activity",
         "watershed-analysts",
         "watershed-engineers",
+        "watershed-list-tables",
+        "watershed-shape-token",
+        "watershed-api-logging",
+        "watershed-api-read",
+        "watershed-api-admit",
+        "watershed-keep-roster",
+        "watershed-socket-publish",
+        "watershed-admit-analyst",
+        "watershed-disable-analyst",
+        "watershed-api-start-exports",
+        "watershed-api-start-runs",
     }
 
 

@@ -43,7 +43,7 @@ def test_buckets_are_encrypted_private_versioned_and_logged(resources: Resources
 def test_buckets_queues_and_topics_refuse_requests_without_tls(resources: Resources) -> None:
     for protected, policy, count in (
         ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", 7),
-        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", 14),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", 16),
         ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", 1),
     ):
         assert len(resources(protected)) == len(resources(policy)) == count
@@ -72,7 +72,14 @@ def test_the_key_rotates_and_services_may_use_it_only_for_this_account(resources
 def test_tables_have_streams_recovery_and_our_key(resources: Resources) -> None:
     tables = _by_name(resources("AWS::DynamoDB::Table"), "TableName")
     followed = {"watershed-registry", "watershed-site-activity"}
-    assert set(tables) == followed | {"watershed-export-state", "watershed-patient-activity"}
+    assert set(tables) == followed | {
+        *(
+            "watershed-export-state",
+            "watershed-patient-activity",
+            "watershed-analysts",
+            "watershed-connections",
+        )
+    }
     for name, table in tables.items():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -134,7 +141,7 @@ def test_queues_of_steps_are_consumed_one_message_at_a_time_and_fail_to_dead_let
 ) -> None:
     mappings = [each["Properties"] for each in resources("AWS::Lambda::EventSourceMapping").values()]
     queued = [each for each in mappings if "StartingPosition" not in each]
-    assert sorted(each["BatchSize"] for each in queued) == [1, 1, 1, 100, 100, 100]
+    assert sorted(each["BatchSize"] for each in queued) == [1, 1, 1, 10, 100, 100, 100]
     assert all(each["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for each in queued)
     queues = _by_name(resources("AWS::SQS::Queue"), "QueueName")
     for name in ("watershed-export-start", "watershed-export-poll", "watershed-parked-changes"):
@@ -171,6 +178,10 @@ def test_functions_know_their_surroundings(resources: Resources) -> None:
         "watershed-shape-item-change": set(),
         "watershed-record-patient-activity": {"ACTIVITY_TABLE"},
         "watershed-publish-resources": {"LANDING_BUCKET", "EVENT_BUS"},
+        "watershed-list-tables": {"DATABASES"},
+        "watershed-shape-token": {"ANALYSTS_TABLE", "SCOPES"},
+        "watershed-keep-roster": {"CONNECTIONS_TABLE", "USER_POOL_ID", "SCOPE"},
+        "watershed-socket-publish": {"CONNECTIONS_TABLE", "SOCKET_API_ID", "SOCKET_STAGE"},
     }
     assert set(functions) == set(needed)
     for name, variables in needed.items():
@@ -182,15 +193,19 @@ def test_functions_know_their_surroundings(resources: Resources) -> None:
         assert function["Runtime"] == "python3.11"
 
 
-def test_the_state_machine_is_logged_traced_and_substituted(resources: Resources) -> None:
-    (machine,) = resources("AWS::StepFunctions::StateMachine").values()
-    properties = machine["Properties"]
-    assert properties["StateMachineName"] == "watershed-export"
-    assert properties["LoggingConfiguration"]["Level"] == "ALL"
-    assert properties["LoggingConfiguration"]["IncludeExecutionData"] is False
-    assert properties["TracingConfiguration"] == {"Enabled": True}
-    for name in properties["DefinitionSubstitutions"]:
-        assert f"${{{name}}}" in properties["DefinitionString"]
+def test_state_machines_are_logged_traced_and_substituted(resources: Resources) -> None:
+    machines = _by_name(resources("AWS::StepFunctions::StateMachine"), "StateMachineName")
+    assert {name: each["StateMachineType"] for name, each in machines.items()} == {
+        "watershed-export": "STANDARD",
+        "watershed-admit-analyst": "EXPRESS",
+        "watershed-disable-analyst": "EXPRESS",
+    }
+    for properties in machines.values():
+        assert properties["LoggingConfiguration"]["Level"] == "ALL"
+        assert properties["LoggingConfiguration"]["IncludeExecutionData"] is False
+        assert properties["TracingConfiguration"] == {"Enabled": True}
+        for name in properties["DefinitionSubstitutions"]:
+            assert f"${{{name}}}" in properties["DefinitionString"]
 
 
 def test_the_schedule_starts_incremental_exports(resources: Resources) -> None:

@@ -1,0 +1,131 @@
+"""The control plane on the emulator: tokens of the user pool, templates, roles, and what is behind them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.e2e.emulator.conftest import Deployed, until
+from tests.e2e.emulator.rest_apis import Api
+from tests.e2e.emulator.signed_in import PASSWORD, altered, sign_in
+from tests.e2e.emulator.signed_in import claims as claims_of
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def api(deployed: Deployed) -> Api:
+    return Api(deployed.emulator.endpoint, deployed.outputs["ControlApiId"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/exports"), ("GET", "/exports"), ("GET", "/exports/x"), ("POST", "/runs"), ("GET", "/tables")],
+)
+def test_without_a_good_token_nothing_is_answered(api: Api, analyst: str, method: str, path: str) -> None:
+    body: Any = {} if method == "POST" else None
+    for token in ("", "no token", altered(analyst, exp=int(time.time()) - 1), altered(analyst, scope="watershed/start watershed/read")):  # fmt: skip
+        refused = api(method, path, body, token=token)
+        assert (refused.status, refused.body["code"]) == (401, "UNAUTHORIZED"), token
+
+
+def test_an_id_token_has_no_scope_and_nobody_without_a_group_has_one(
+    api: Api, deployed: Deployed, nobody: str
+) -> None:
+    assert api("GET", "/exports", token=nobody).status == 401
+    tokens = sign_in(deployed, "test-analyst")
+    assert api("GET", "/exports", token=tokens["IdToken"]).status == 401
+
+
+def test_an_analyst_reads_and_does_not_start(api: Api, analyst: str) -> None:
+    assert api("GET", "/exports", token=analyst).status == 200
+    assert api("POST", "/exports", {}, token=analyst).status == 401
+    assert api("POST", "/runs", {}, token=analyst).status == 401
+
+
+def test_an_export_is_started_watched_and_refused_a_second_time(
+    api: Api, engineer: str, analyst: str
+) -> None:
+    asked = {"name": "from-the-api", "mode": "full", "reason": 'it\'s "due" – ✓ \\'}
+    started = api("POST", "/exports", asked, token=engineer)
+    assert (started.status, started.headers["Location"]) == (202, "/v1/exports/from-the-api")
+    assert started.body == {
+        "name": "from-the-api",
+        "status": "RUNNING",
+        "status_url": "/v1/exports/from-the-api",
+    }
+
+    def read() -> dict[str, Any]:
+        return dict(api("GET", "/exports/from-the-api", token=analyst).body)
+
+    until(lambda: read()["status"] != "RUNNING")
+    ended = read()
+    assert ended["status"] == "SUCCEEDED", ended
+    assert ended["options"] == asked
+    assert ended["outcome"]
+    assert ended["ended_at"] >= ended["started_at"] > 1_700_000_000
+    again = api("POST", "/exports", {**asked, "mode": "incremental"}, token=engineer)
+    assert (again.status, again.body["code"]) == (409, "ExecutionAlreadyExists")
+    names = [each["name"] for each in api("GET", "/exports?status=SUCCEEDED", token=analyst).body["exports"]]
+    assert "from-the-api" in names
+
+
+def test_what_is_not_there_is_404_and_what_is_wrong_is_400(api: Api, engineer: str) -> None:
+    assert api("GET", "/exports/never-started", token=engineer).status == 404
+    assert api("GET", "/runs/wr_0", token=engineer).status == 404
+    wrong = api("POST", "/exports", {"mode": "everything"}, token=engineer)
+    assert wrong.status == 400
+    assert "everything" in wrong.body["message"]
+    assert api("POST", "/exports", b"mode=full", token=engineer, media="text/plain").status == 415
+
+
+def test_runs_and_tables_are_shown(api: Api, analyst: str) -> None:
+    runs = api("GET", "/runs", token=analyst)
+    assert runs.status == 200
+    for run in runs.body["runs"]:
+        shown = api("GET", f"/runs/{run['id']}", token=analyst)
+        assert (shown.status, shown.body["id"]) == (200, run["id"])
+    assert api("GET", "/tables", token=analyst).body == {"tables": []}
+
+
+def test_an_analyst_is_admitted_signs_in_and_is_disabled(api: Api, engineer: str, deployed: Deployed) -> None:
+    asked = {"email": "roe@example.org", "name": 'R. "Ünal" O\'Roe', "group": "analyst"}
+    admitted = api("POST", "/analysts", asked, token=engineer)
+    assert (admitted.status, admitted.body) == (
+        200,
+        {**asked, "id": admitted.body.get("id"), "enabled": True},
+    )
+    number = admitted.body["id"]
+    assert int(number) >= 1
+    again = api("POST", "/analysts", {**asked, "email": "doe@example.org"}, token=engineer)
+    assert int(again.body["id"]) == int(number) + 1
+
+    cognito = deployed.emulator.client("cognito-idp")
+    cognito.admin_set_user_password(
+        UserPoolId=deployed.outputs["UserPoolId"], Username=number, Password=PASSWORD, Permanent=True
+    )
+    parameters = {"USERNAME": number, "PASSWORD": PASSWORD}
+    client = deployed.outputs["UserPoolClientId"]
+    tokens = cognito.initiate_auth(ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=parameters)[
+        "AuthenticationResult"
+    ]
+    claims = claims_of(tokens["AccessToken"])
+    assert (claims["analyst_id"], claims["analyst_name"]) == (number, asked["name"])
+    assert "watershed/read" in claims["scope"].split()
+    assert api("GET", "/exports", token=tokens["AccessToken"]).status == 200
+    assert api("POST", "/analysts", asked, token=tokens["AccessToken"]).status == 401
+
+    disabled = api("DELETE", f"/analysts/{number}", token=engineer)
+    assert (disabled.status, disabled.body) == (200, {"id": number, "enabled": False})
+    with pytest.raises(cognito.exceptions.NotAuthorizedException):
+        cognito.initiate_auth(ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=parameters)
+    unknown = api("DELETE", "/analysts/999", token=engineer)
+    assert (unknown.status, unknown.body["message"]) == (404, "There is no analyst of this number")
+
+
+def test_a_bad_analyst_is_refused_with_the_reason(api: Api, engineer: str) -> None:
+    wrong = api("POST", "/analysts", {"email": "roe", "name": "R", "group": "analyst"}, token=engineer)
+    assert wrong.status == 400
+    assert "roe" in wrong.body["message"]

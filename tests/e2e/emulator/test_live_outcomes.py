@@ -1,0 +1,71 @@
+"""The socket on the emulator: who may connect, and that everyone hears how an export ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.emulator.conftest import Deployed, until
+from tests.e2e.emulator.rest_apis import Api
+from tests.e2e.emulator.signed_in import altered
+from tests.e2e.emulator.socket_client import RefusedError, SocketClient
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def connect(deployed: Deployed) -> Callable[[str], SocketClient]:
+    def connected(token: str) -> SocketClient:
+        path = f"/_aws/execute-api/{deployed.outputs['SocketApiId']}/v1?token={token}"
+        return SocketClient(deployed.emulator.endpoint, path)
+
+    return connected
+
+
+def _roster(deployed: Deployed) -> list[dict[str, Any]]:
+    scanned = deployed.emulator.client("dynamodb").scan(TableName="watershed-connections")
+    return list(scanned["Items"])
+
+
+def test_without_a_good_token_nobody_is_let_in(
+    connect: Callable[[str], SocketClient], deployed: Deployed, analyst: str, nobody: str
+) -> None:
+    for token in ("", "no.token.at-all", nobody, altered(analyst, scope="watershed/read watershed/start")):
+        with pytest.raises(RefusedError):
+            connect(token)
+    assert _roster(deployed) == []
+
+
+def test_the_socket_answers_and_forgets_who_leaves(
+    connect: Callable[[str], SocketClient], deployed: Deployed, analyst: str
+) -> None:
+    with connect(analyst) as client:
+        client.say({"action": "ping"})
+        assert client.hear() == {"type": "pong"}
+        client.say("what's new?")
+        assert client.hear() == {"type": "unknown"}
+        (entry,) = _roster(deployed)
+        assert int(entry["expiresAt"]["N"]) > 1_700_000_000
+    until(lambda: _roster(deployed) == [])
+
+
+def test_everyone_hears_how_an_export_ended(
+    connect: Callable[[str], SocketClient], deployed: Deployed, analyst: str, engineer: str
+) -> None:
+    api = Api(deployed.emulator.endpoint, deployed.outputs["ControlApiId"])
+    with connect(analyst) as one, connect(engineer) as other:
+        started = api("POST", "/exports", {"name": "heard", "mode": "full"}, token=engineer)
+        assert started.status == 202, started.body
+        heard = [_export(client) for client in (one, other)]
+    assert heard[0] == heard[1]
+    assert (heard[0]["name"], heard[0]["status"]) == ("heard", "SUCCEEDED")
+
+
+def _export(client: SocketClient) -> dict[str, Any]:
+    """The export's message; crawlers and jobs that it started may be heard as well."""
+    while True:
+        message = client.hear()
+        if message["type"] == "export":
+            return dict(message)

@@ -20,8 +20,8 @@ from infra.settings import Settings
 _STANDING = {
     "LambdaConcurrency": "Shards, queues and the state machine's map bound how many run at once; a reservation"
     " would take the account's concurrency from others, and could starve a stream.",
-    "LambdaDLQ": "No function is invoked asynchronously: its stream, queue, pipe or state machine keeps what"
-    " failed, and has a failure destination of its own.",
+    "LambdaDLQ": "Streams, queues, pipes and the state machine keep what failed, and have failure destinations of"
+    " their own. What an event tells poll_export besides, its queue asks again.",
     "LambdaInsideVPC": "Functions call AWS's own endpoints only, with TLS and signed requests; they listen to"
     " nothing, and hold no connection into a private network.",
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,7 +25,8 @@ Run = Callable[[Sequence[str], Mapping[str, str]], int]
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    return subprocess.run(command, env=environment, check=False).returncode
+    # Beside what we say, not in it: standard output may be read by a program.
+    return subprocess.run(command, env=environment, stdout=sys.stderr, check=False).returncode
 
 
 def toolkit(*arguments: str, region: str, run: Run = _run) -> int:

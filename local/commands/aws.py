@@ -67,7 +67,7 @@ def deploy_to_aws(
     *,
     check_only: bool,
     ask: bool,
-    run: Toolkit = toolkit,
+    run: Toolkit,
 ) -> dict[str, Any]:
     """Bring the account to what the repository and the settings say; ``run`` is the CDK's client."""
     assembly, state = prepare(terminal, settings, client)
@@ -85,7 +85,7 @@ def destroy_on_aws(
     settings: Settings,
     client: Callable[[str], Any],
     confirmed: Callable[[str], bool],
-    run: Toolkit = toolkit,
+    run: Toolkit,
 ) -> dict[str, Any]:
     """Remove the stack, having said what of it stays.
 
@@ -115,7 +115,9 @@ def destroy_on_aws(
 
 def deploy_command(terminal: Terminal, settings_file: Path | None, check_only: bool, yes: bool) -> None:
     settings = aws_settings(os.environ, settings_file)
-    done = deploy_to_aws(terminal, settings, aws_client(settings), check_only=check_only, ask=not yes)
+    done = deploy_to_aws(
+        terminal, settings, aws_client(settings), check_only=check_only, ask=not yes, run=toolkit
+    )
     terminal.emit(done)
 
 
@@ -147,4 +149,4 @@ def destroy(settings_file: SettingsFile = None, yes: Yes = False, as_json: Json 
         return yes or typer.prompt(f"Type {name} to remove the stack", default="") == name
 
     terminal = Terminal(as_json)
-    terminal.emit(destroy_on_aws(terminal, settings, aws_client(settings), confirmed))
+    terminal.emit(destroy_on_aws(terminal, settings, aws_client(settings), confirmed, toolkit))

@@ -14,11 +14,12 @@ from infra.preflight import PreflightError
 from infra.settings import SettingsError
 from infra.toolkit import TOOLKIT, ToolkitError, toolkit
 from local.cli import app
+from local.commands import aws
 from local.commands.aws import deploy_to_aws, destroy_on_aws
 from local.errors import LocalError
 from local.terminal import Terminal
 from tests.aws.deployment.conftest import World
-from tests.unit.infra.assemblies import SHARED
+from tests.unit.infra.assemblies import ON_AWS, SHARED
 
 QUIET = Terminal(as_json=True)
 
@@ -134,6 +135,51 @@ def test_the_client_is_pinned_and_runs_on_the_packaged_node() -> None:
     assert Path(node).is_file()
     assert Path(npm).is_file()
     assert arguments == ["exec", "--yes", f"--package={TOOLKIT}", "--", "cdk", "diff"]
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> str:
+    """The settings of the world, as a file."""
+    file = tmp_path / "watershed.yaml"
+    file.write_text(
+        f"account: '{ON_AWS.account}'\nregion: {ON_AWS.region}\n"
+        f"healthlake_datastore_id: {ON_AWS.healthlake_datastore_id}\nfirehose_tables: [watershed-site-activity]\n"
+    )
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("command", "called"),
+    [
+        (["diff"], ("diff", "watershed")),
+        (["bootstrap"], ("bootstrap", "aws://123456789012/eu-west-1")),
+        (["deploy", "--aws", "--yes"], ("deploy", "watershed")),
+        (["deploy", "--aws", "--check-only"], ()),
+    ],
+)
+def test_the_command_line_reaches_the_client(
+    world: World,
+    settings_file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    called: tuple[str, ...],
+) -> None:
+    cdk = Recorder()
+    monkeypatch.setattr(aws, "aws_client", lambda _settings: world.client)
+    monkeypatch.setattr(aws, "toolkit", cdk)
+    result = CliRunner().invoke(app, [*command, "--settings", settings_file])
+    assert result.exit_code == 0, result.output
+    assert [call[:2] for call in cdk.calls] == ([called] if called else [])
+
+
+def test_a_client_that_fails_is_a_message_too(
+    world: World, settings_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws, "aws_client", lambda _settings: world.client)
+    monkeypatch.setattr(aws, "toolkit", Recorder(1))
+    result = CliRunner().invoke(app, ["bootstrap", "--settings", settings_file])
+    assert result.exit_code == 1
+    assert not isinstance(result.exception, ToolkitError)
 
 
 def test_a_wrong_setting_is_a_message_and_not_a_traceback(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from infra.assembly import SynthesisError, synthesized
 from infra.packaging import REPOSITORY
 from infra.rules import lint
-from tests.unit.infra.assemblies import ON_AWS, VARIANTS, variant
+from tests.unit.infra.assemblies import ON_AWS, VARIANTS, template, variant
 
 _CFN_LINT = str(Path(sys.executable).parent / "cfn-lint")
 
@@ -46,6 +46,17 @@ def test_the_rules_of_both_packs_are_really_checked(nag_findings: dict[str, list
 @pytest.mark.parametrize("stack", VARIANTS)
 def test_cfn_lint_finds_nothing(stack: str) -> None:
     assert lint(variant(stack).template_file) == []
+
+
+@pytest.mark.parametrize("stack", VARIANTS)
+def test_only_the_poll_of_exports_is_invoked_by_events(stack: str) -> None:
+    """What the accepted finding on dead letters of functions rests on: nothing else is invoked and forgotten."""
+    resources = template(variant(stack))["Resources"]
+    invoked = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::Lambda::Permission"]
+    functions = {
+        resources[each["FunctionName"]["Fn::GetAtt"][0]]["Properties"]["FunctionName"] for each in invoked
+    }
+    assert functions == {"watershed-poll-export"}
 
 
 def test_cfn_lint_really_lints(tmp_path: Path) -> None:

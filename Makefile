@@ -6,7 +6,7 @@ BIN := .venv/bin
 SETUP := .venv/.installed
 SQL_ON_FHIR_TESTS ?= ../shared/sql-on-fhir-v2/tests
 
-.PHONY: help setup demo test lint format types unit conformance spark4 bench synth deploy diff destroy bootstrap lock clean
+.PHONY: help setup demo test lint format types unit conformance spark4 bench synth dictionary deploy diff destroy bootstrap lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 14
@@ -71,6 +71,9 @@ destroy: $(SETUP) ## remove the deployment from AWS, but for what holds data
 
 bootstrap: $(SETUP) ## set the account of watershed.yaml up for the CDK, once
 	@$(BIN)/watershed bootstrap
+
+dictionary: $(SETUP) ## docs/data-dictionary.md, from the declarations
+	@$(BIN)/python -m scripts.data_dictionary
 
 lock: ## renew the lock files (needs uv on the path)
 	@printf 'pip\nsetuptools\nwheel\n' | uv pip compile - -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-build.lock

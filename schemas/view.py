@@ -6,8 +6,10 @@ specification's validation belong to ``glue_jobs.sql_on_fhir``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,26 @@ from schemas.errors import SchemaError
 VIEWS_DIR = SCHEMAS_DIR / "views"
 KEY_COLUMN = "resource_key"
 """Every view row carries the key of its resource, so that a run can replace the rows of what changed."""
+PHI_TAG = "watershed/phi"
+"""A column tag of this name with the value ``true`` marks what identifies a patient by itself."""
+_REFERENCE = re.compile(r"getReferenceKey\(\s*([A-Za-z]+)\s*\)")
+
+
+@dataclass(frozen=True)
+class ViewColumn:
+    """One column of a view; ``type`` and ``description`` are empty where the file does not give them."""
+
+    name: str
+    path: str
+    type: str
+    description: str
+    phi: bool = False
+
+    @property
+    def references(self) -> str | None:
+        """The resource type whose key the column holds, for a reference."""
+        found = _REFERENCE.search(self.path)
+        return found[1] if found else None
 
 
 @dataclass(frozen=True)
@@ -28,6 +50,29 @@ class View:
     description: str
     definition: Mapping[str, Any]
     file: Path
+
+    @cached_property
+    def columns(self) -> tuple[ViewColumn, ...]:
+        """The table's columns, in order; of a union those of its first branch, which the others repeat."""
+        return tuple(map(_column, _columns(self.definition.get("select", ()))))
+
+
+def _columns(selects: Any) -> Iterator[Mapping[str, Any]]:
+    for select in selects:
+        yield from select.get("column", ())
+        yield from _columns(select.get("select", ()))
+        yield from _columns(select.get("unionAll", ())[:1])
+
+
+def _column(column: Mapping[str, Any]) -> ViewColumn:
+    tags = {each.get("name"): each.get("value") for each in column.get("tag", ())}
+    return ViewColumn(
+        name=column["name"],
+        path=column["path"],
+        type=column.get("type", ""),
+        description=column.get("description", ""),
+        phi=tags.get(PHI_TAG) == "true",
+    )
 
 
 def read_view(file: Path) -> View:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
 
@@ -19,7 +20,11 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library 
 
 _PLACE = "place"
 _NUMBERS = itertools.count(1)
-_auditing = Lock()  # Great Expectations' engine keeps its batches in one place, for all threads
+_VALUES = ".unexpected_values"
+_idle: SimpleQueue[Any] = (
+    SimpleQueue()
+)  # data sources that no audit uses: each keeps its batches in one place
+_making = Lock()
 _COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
 
 
@@ -83,9 +88,7 @@ def audit(rows: DataFrame, suite: Suite) -> list[Check]:
     needed = sorted({column for each in suite.expectations for column in columns_of(each)})
     narrow = (rows.select(*needed) if needed and not _needs_all(suite) else rows).persist()
     try:
-        with _auditing:
-            outcome = _validated(narrow, suite)
-        return list(_checks(suite, outcome.results))
+        return list(_checks(suite, _validated(narrow, suite).results))
     finally:
         narrow.unpersist()
 
@@ -93,16 +96,23 @@ def audit(rows: DataFrame, suite: Suite) -> list[Check]:
 def _validated(narrow: DataFrame, suite: Suite) -> Any:
     import great_expectations as gx
 
-    asset = _source().add_dataframe_asset(f"{suite.table}_{next(_NUMBERS)}")
-    batch = asset.add_batch_definition_whole_dataframe("rows")
     expectations = gx.ExpectationSuite(name=suite.table)
     for place, expectation in enumerate(suite.expectations):
         expectations.add_expectation_configuration(_configuration(expectation, place))
-    return batch.get_batch({"dataframe": narrow}).validate(
-        # Counts without samples: what is unexpected is somebody's data.
-        expectations,
-        result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
-    )
+    try:
+        source = _idle.get_nowait()
+    except Empty:
+        source = _new_source()
+    try:
+        asset = source.add_dataframe_asset(f"{suite.table}_{next(_NUMBERS)}")
+        batch = asset.add_batch_definition_whole_dataframe("rows")
+        return batch.get_batch({"dataframe": narrow}).validate(
+            # Counts without samples: what is unexpected is somebody's data.
+            expectations,
+            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
+        )
+    finally:
+        _idle.put(source)
 
 
 def _needs_all(suite: Suite) -> bool:
@@ -113,23 +123,50 @@ def _needs_all(suite: Suite) -> bool:
     )
 
 
+def _new_source() -> Any:
+    """Great Expectations' handle on this process's Spark, for one audit at a time."""
+    with _making:
+        sources = _context().data_sources
+        return sources.add_spark(f"lake_{next(_NUMBERS)}", persist=False, force_reuse_spark_context=True)
+
+
 @cache
-def _source() -> Any:
-    """Great Expectations' handle on this process's Spark: no files, no docs folder, no progress bars."""
+def _context() -> Any:
+    """No files, no docs folder, no progress bars; and no values of rows."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
         ProgressBarsConfig,
     )
+    from great_expectations.datasource.fluent import SparkDatasource
 
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
         progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
         analytics_enabled=False,
     )
-    context = gx.get_context(mode="ephemeral", project_config=config)
-    return context.data_sources.add_spark("lake", persist=False, force_reuse_spark_context=True)
+    SparkDatasource.execution_engine_override = _counting_engine()
+    return gx.get_context(mode="ephemeral", project_config=config)
+
+
+def _counting_engine() -> Any:
+    """Great Expectations on Spark, but for the values of unexpected rows: each would cost a query, to be
+    thrown away."""
+    from great_expectations.execution_engine import SparkDFExecutionEngine
+
+    class CountingEngine(SparkDFExecutionEngine):  # type: ignore[misc]
+        def resolve_metrics(
+            self, metrics_to_resolve: Any, metrics: Any = None, runtime_configuration: Any = None
+        ) -> Any:
+            wanted = list(metrics_to_resolve)
+            values: dict[Any, list[Any]] = {
+                each.id: [] for each in wanted if each.metric_name.endswith(_VALUES)
+            }
+            counts = [each for each in wanted if each.id not in values]
+            return {**super().resolve_metrics(counts, metrics, runtime_configuration), **values}
+
+    return CountingEngine
 
 
 def _configuration(expectation: Expectation, place: int = 0) -> Any:

@@ -133,8 +133,10 @@ def _changed_curated(
 ) -> Changes:
     """Rows of a curated table at two snapshots that differ: by resource for views, else by comparison."""
     table = iceberg_table(spark, read.full_name)
-    if seen.snapshot_id is None or table.snapshot(seen.snapshot_id) is None:
-        return Changes(everything=True)  # the snapshot has expired, or there was none
+    if seen.snapshot_id is None:
+        return Changes(read.rows)  # it was blank
+    if table.snapshot(seen.snapshot_id) is None:
+        return Changes(everything=True)  # the snapshot has expired
     before = read_at(spark, read.full_name, seen.snapshot_id)
     before_state = read_state(table, seen.snapshot_id)
     if before_state.definition != read.state.definition:

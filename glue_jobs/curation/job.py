@@ -13,11 +13,12 @@ from glue_jobs.curation.models import ModelTable, ModelUpdate, model_update, pre
 from glue_jobs.curation.publish import Outcome, advance, publish
 from glue_jobs.curation.resources import Resources
 from glue_jobs.curation.results import record_results
-from glue_jobs.curation.views import ViewUpdate, prepare_views, view_updates
+from glue_jobs.curation.views import TypeUpdate, ViewUpdate, prepare_views, type_updates
 from glue_jobs.lake.errors import AuditFailed, LakeError
 from glue_jobs.lake.log import log
 from glue_jobs.lake.metrics import Metric, table_metrics
 from glue_jobs.lake.run import Run
+from schemas.expectation import Suite
 
 AT_ONCE = 2
 """Tables published at a time: while one is planned on the driver, another is written by the executors."""
@@ -42,26 +43,18 @@ def _safe(error: Exception) -> str:
 
 @dataclass
 class _Tally:
-    """What became of the tables so far."""
+    """What became of the tables so far; several threads add to it."""
 
     run: Run
     outcomes: list[Outcome] = field(default_factory=list)
     failures: dict[str, Exception] = field(default_factory=dict)
-
-    def attempt_all(self, work: Iterable[tuple[str, Callable[[], Outcome | None]]]) -> None:
-        """Do the work of tables that do not read each other, some at a time."""
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            under_way = [(table, pool.submit(act)) for table, act in work]
-            for table, done in under_way:
-                self.attempt(table, done.result)
 
     def attempt(self, table: str, act: Callable[[], Outcome | None]) -> None:
         """Do one table's work; its failure is kept and holds up no other table."""
         try:
             outcome = act()
         except Exception as error:
-            self.failures[table] = error
-            log("table failed", run_id=self.run.run_id, table=table, error=type(error).__name__)
+            self.fail(table, error)
             return
         if outcome is None:
             return
@@ -77,6 +70,10 @@ class _Tally:
             not_held=[check.label for check in outcome.checks if not check.success],
         )
 
+    def fail(self, table: str, error: Exception) -> None:
+        self.failures[table] = error
+        log("table failed", run_id=self.run.run_id, table=table, error=type(error).__name__)
+
 
 def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     """Bring every curated table up to date with the conformed ones; returns what became of those touched.
@@ -90,14 +87,13 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     TableFailed : tables could not be made; every other table is published
     """
     tally = _Tally(run)
+    # No column of the lake is a structure, and looking for parts of one to leave out is much of the planning.
+    run.spark.conf.set("spark.sql.optimizer.nestedSchemaPruning.enabled", "false")
     views = prepare_views(run, declarations.views, declarations.suites)
     models = _prepare_models(tally, declarations)
     resources = Resources.pinned(run.spark, run.catalog)
     try:
-        tally.attempt_all(
-            (update.table.view.name, partial(_publish_view, run, declarations, update))
-            for update in view_updates(run, views, resources)
-        )
+        _publish_views(tally, declarations, type_updates(run, views, resources))
         _publish_models(tally, declarations, resources, models)
     finally:
         resources.close()
@@ -116,9 +112,26 @@ def _prepare_models(tally: _Tally, declarations: Declarations) -> list[ModelTabl
     return prepared
 
 
-def _publish_view(run: Run, declarations: Declarations, update: ViewUpdate) -> Outcome:
-    name = update.table.view.name
-    return publish(run, update.table.full_name, update.change, update.state, declarations.suites[name])
+def _publish_views(tally: _Tally, declarations: Declarations, updates: Sequence[TypeUpdate]) -> None:
+    """The views of some resource types at a time, those of one type one after another."""
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        for done in [pool.submit(_publish_type, tally, declarations, update) for update in updates]:
+            done.result()
+
+
+def _publish_type(tally: _Tally, declarations: Declarations, update: TypeUpdate) -> None:
+    try:
+        with update.views() as views:
+            for each in views:
+                name = each.table.view.name
+                tally.attempt(name, partial(_publish_view, tally.run, declarations.suites[name], each))
+    except Exception as error:
+        for table in update.tables:
+            tally.fail(table.view.name, error)
+
+
+def _publish_view(run: Run, suite: Suite, update: ViewUpdate) -> Outcome:
+    return publish(run, update.table.full_name, update.change, update.state, suite)
 
 
 def _publish_models(
@@ -156,14 +169,10 @@ def _publish_model(
 ) -> Outcome | None:
     if update is None:
         return None
-    if update.change is None:
-        return advance(run, table.full_name, table.model.name, update.state)
-    suite = declarations.suites[table.model.name]
-    try:
-        return publish(run, table.full_name, update.change, update.state, suite)
-    finally:
-        if update.change.keys is not None:
-            update.change.keys.close()
+    with update.change() as change:
+        if change is None:
+            return advance(run, table.full_name, table.model.name, update.state)
+        return publish(run, table.full_name, change, update.state, declarations.suites[table.model.name])
 
 
 def _figures(tally: _Tally, tables: Iterable[str]) -> Iterator[Metric]:

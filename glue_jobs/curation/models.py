@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -37,11 +37,27 @@ class ModelTable:
 
 @dataclass(frozen=True)
 class ModelUpdate:
-    """What a model's table is to become; ``change`` is None where its inputs changed but no row of it."""
+    """What a model's table is to become: ``rows``, of which those are new whose key is in ``reached``.
+
+    ``reached`` is None where the whole table is made anew. No job has run for it yet.
+    """
 
     table: ModelTable
-    change: Change | None
+    rows: DataFrame
     state: TableState
+    reached: DataFrame | None = None
+
+    @contextmanager
+    def change(self) -> Iterator[Change | None]:
+        """The change, valid inside; None where inputs changed but no row of the table."""
+        if self.reached is None:
+            yield Change(self.rows)
+            return
+        keys = KeySet.of(self.reached)
+        try:
+            yield None if keys.is_empty() else Change(keys.choose(self.rows), keys)
+        finally:
+            keys.close()
 
 
 def prepare_model(run: Run, model: Model, suite: Suite) -> ModelTable:
@@ -72,10 +88,12 @@ def model_update(
     inputs = _inputs(run, model)
     state = TableState(model_fingerprint(model), {each.name: each.mark for each in inputs})
     held = TableState() if run.arguments.full else read_state(iceberg_table(spark, table.full_name))
+    if held.definition == state.definition and _saw_all(held, inputs):
+        return None
     with _as_views(spark, {each.dependency.alias: each.rows for each in inputs}):
         rows = _select(spark, model, model.sql)
         if held.definition != state.definition:
-            return ModelUpdate(table, Change(rows), state)
+            return ModelUpdate(table, rows, state)
         found = {
             each.dependency.alias: changes_since(
                 spark, each, held.inputs.get(each.name), resources, declarations
@@ -83,30 +101,31 @@ def model_update(
             for each in inputs
         }
         if any(each.everything for each in found.values()):
-            return ModelUpdate(table, Change(rows), state)
-        keys = _affected(spark, model, found)
-    if keys is None:
-        return None
-    if keys.is_empty():
-        return ModelUpdate(table, None, state)
-    return ModelUpdate(table, Change(keys.choose(rows), keys), state)
+            return ModelUpdate(table, rows, state)
+        return ModelUpdate(table, rows, state, _reached(spark, model, found))
+
+
+def _saw_all(held: TableState, inputs: Sequence[Input]) -> bool:
+    seen = (held.inputs.get(each.name) for each in inputs)
+    return all(
+        at is not None and at.snapshot_id == each.mark.snapshot_id
+        for at, each in zip(seen, inputs, strict=True)
+    )
 
 
 def _inputs(run: Run, model: Model) -> list[Input]:
     return [read_input(run.spark, run.catalog, model, each) for each in model.depends_on]
 
 
-def _affected(spark: SparkSession, model: Model, found: Mapping[str, Changes]) -> KeySet | None:
-    """The model's keys that the changes reach; None where no input changed."""
+def _reached(spark: SparkSession, model: Model, found: Mapping[str, Changes]) -> DataFrame:
+    """The model's keys that the changes of its inputs reach, of which one at least changed."""
     reached = []
     for dependency in model.depends_on:
         changed = found[dependency.alias].rows
         if changed is not None:
             with _as_views(spark, {"changed": changed}):
                 reached.append(_select(spark, model, dependency.changed_keys, dependency))
-    if not reached:
-        return None
-    return KeySet.of(reduce(DataFrame.union, reached))
+    return reduce(DataFrame.union, reached)
 
 
 def _check_names(model: Model, catalog: str) -> None:
@@ -145,7 +164,7 @@ def _select(spark: SparkSession, model: Model, sql: str, dependency: Dependency 
     except (ParseException, AnalysisException) as error:
         text = str(error)
         line = _LINE.search(text)
-        problem = text.splitlines()[0]
+        problem = text.strip().splitlines()[0]
         if dependency is None:
             where = f"line {line[1]}" if line else ""
             raise SchemaError(model.sql_file, where, problem) from None

@@ -137,6 +137,11 @@ def write_branch(
 
 def _replaced(spark: SparkSession, full_name: str, branch: str, change: Change) -> int:
     """How many rows the change replaces. Counting spares the delete, and its commit, where there are none."""
+    held = dict(iceberg_table(spark, full_name).snapshot(branch).summary())
+    if held.get("total-records", "0") == "0":
+        return 0
+    if change.keys is None and held.get("total-delete-files", "0") == "0":
+        return int(held["total-records"])
     rows = branch_rows(spark, full_name, branch)
     if change.keys is not None:
         rows = change.keys.choose(rows)
@@ -148,6 +153,7 @@ def _delete(spark: SparkSession, target: str, keys: KeySet, view: str) -> None:
     if keys.few is not None:
         spark.sql(f"delete from {target} where {keys.predicate()}")
         return
+    assert keys.frame is not None  # what is not listed is joined
     keys.frame.createOrReplaceTempView(view)
     columns = ", ".join(map(quoted, keys.columns))
     try:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from threading import Lock
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from glue_jobs.curation.state import Consumed
-from glue_jobs.lake.keys import KeySet
+from glue_jobs.lake.keys import FEW, KeySet
 from glue_jobs.lake.tables import current_snapshot, iceberg_table, literal, read_at, table_exists
-from glue_jobs.sql_on_fhir import compile_views
 from schemas.view import KEY_COLUMN
 
 RESOURCES = "conformed.fhir_resource"
 """The name under which a table's state keeps how far it read the resources."""
 _COLUMNS = "resource_type string, id string, is_deleted boolean, resource string, run_id string"
+
+
+@dataclass(frozen=True)
+class News:
+    """What changed of a resource type: how many resources, tombstones included, and their greatest run id."""
+
+    count: int = 0
+    latest: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Resources:
     rows: DataFrame
     snapshot_id: int | None
     _keys: dict[tuple[str, str], KeySet] = field(default_factory=dict)
+    _reading: Lock = field(default_factory=Lock)
 
     @classmethod
     def pinned(cls, spark: SparkSession, catalog: str) -> Resources:
@@ -38,37 +46,46 @@ class Resources:
         snapshot_id = current_snapshot(iceberg_table(spark, name))
         return cls(spark, read_at(spark, name, snapshot_id), snapshot_id)
 
-    def changed_since(self, watermarks: Mapping[str, str]) -> dict[str, tuple[int, str]]:
-        """How many resources of each type have a run id above the type's watermark, and their greatest.
+    def changed_since(self, watermarks: Mapping[str, str]) -> dict[str, News]:
+        """What changed of each type since its watermark, a run id (empty: everything has).
 
-        One job for all types; types without changes are left out.
+        One job for all types, and one more for the keys of those of which little changed; types without
+        changes are left out.
         """
         if self.snapshot_id is None or not watermarks:
             return {}
-        after = " or ".join(
-            f"(resource_type = {literal(kind)} and run_id > {literal(run_id)})"
-            for kind, run_id in sorted(watermarks.items())
-        )
-        counts = self.rows.where(after).groupBy("resource_type")
-        found = counts.agg(F.count(F.lit(1)).alias("changed"), F.max("run_id").alias("latest")).collect()
-        return {row.resource_type: (int(row.changed), str(row.latest)) for row in found}
+        counts = self.rows.where(_after(watermarks)).groupBy("resource_type")
+        found = {
+            row.resource_type: News(int(row.changed), str(row.latest))
+            for row in counts.agg(
+                F.count(F.lit(1)).alias("changed"), F.max("run_id").alias("latest")
+            ).collect()
+        }
+        few = {
+            kind: watermarks[kind] for kind, news in found.items() if watermarks[kind] and news.count <= FEW
+        }
+        if few:
+            ids: dict[str, list[str]] = {kind: [] for kind in few}
+            for kind, id_ in self.rows.where(_after(few)).select("resource_type", "id").collect():
+                ids[kind].append(id_)
+            for kind, after in few.items():
+                self._keys[kind, after] = KeySet.listed(KEY_COLUMN, ids[kind])
+        return found
 
     def of_type(self, resource_type: str, after: str = "") -> DataFrame:
         """Resources and tombstones of a type whose run id is above ``after``."""
-        chosen = self.rows.where(F.col("resource_type") == resource_type)
-        return chosen.where(F.col("run_id") > after) if after else chosen
+        return self.rows.where(_after({resource_type: after}))
 
     def keys(self, resource_type: str, after: str) -> KeySet:
-        """The view keys (column ``resource_key``) of what changed of a type, tombstones included."""
-        if (resource_type, after) not in self._keys:
-            self._keys[resource_type, after] = KeySet.of(self._view_keys(resource_type, after))
-        return self._keys[resource_type, after]
+        """The view keys (column ``resource_key``) of what changed of a type, tombstones included.
 
-    def _view_keys(self, resource_type: str, after: str) -> DataFrame:
-        """A tombstone has no resource to take the key from; type and id are all that a key is made of."""
-        kind, id_ = F.lit(resource_type).alias("resourceType"), F.col("id")
-        stubs = self.of_type(resource_type, after).select(F.to_json(F.struct(kind, id_)).alias("resource"))
-        return compile_views([_key_view(resource_type)]).run(stubs)["resource_key"].select(KEY_COLUMN)
+        A resource's key is its id, as ``getResourceKey()`` has it; a tombstone has nothing else.
+        """
+        with self._reading:
+            if (resource_type, after) not in self._keys:
+                ids = self.of_type(resource_type, after).select(F.col("id").alias(KEY_COLUMN))
+                self._keys[resource_type, after] = KeySet.of(ids)
+            return self._keys[resource_type, after]
 
     def close(self) -> None:
         """Free what was kept for the run."""
@@ -79,15 +96,12 @@ class Resources:
         return Consumed(self.snapshot_id, run_id)
 
 
-def _key_view(resource_type: str) -> dict[str, Any]:
-    column = {"name": KEY_COLUMN, "path": "getResourceKey()", "type": "string"}
-    return {
-        "resourceType": "ViewDefinition",
-        "name": "resource_key",
-        "status": "active",
-        "resource": resource_type,
-        "select": [{"column": [column]}],
-    }
+def _after(watermarks: Mapping[str, str]) -> str:
+    """SQL for the resources of each type whose run id is above the type's watermark."""
+    return " or ".join(
+        f"(resource_type = {literal(kind)}" + (f" and run_id > {literal(after)})" if after else ")")
+        for kind, after in sorted(watermarks.items())
+    )
 
 
 def least(run_ids: Iterable[str]) -> str:

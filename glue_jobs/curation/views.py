@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from glue_jobs.curation.audit import check_suite
 from glue_jobs.curation.declarations import CURATED, view_fingerprint
 from glue_jobs.curation.publish import Change
-from glue_jobs.curation.resources import RESOURCES, Resources, least
+from glue_jobs.curation.resources import RESOURCES, News, Resources, least
 from glue_jobs.curation.state import TableState, read_state
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import Column, TableSpec, ensure_table, iceberg_table, quoted
-from glue_jobs.sql_on_fhir import compile_views
+from glue_jobs.lake.tables import Column, TableSpec, current_snapshot, ensure_table, iceberg_table, quoted
+from glue_jobs.sql_on_fhir import CompiledView, compile_views
 from schemas.expectation import Suite
 from schemas.view import View
 
 
 @dataclass(frozen=True)
 class ViewTable:
-    """A view, its table (made, with its columns) and what the table holds so far."""
+    """A view, its table (made, with its columns) and what the table holds so far.
+
+    ``is_blank`` says that nothing was ever written to the table.
+    """
 
     view: View
     full_name: str
     columns: tuple[str, ...]
     state: TableState
     fingerprint: str
+    is_blank: bool = False
 
     @property
     def watermark(self) -> str:
         """The greatest run id of the resources in the table; empty where it must be rebuilt."""
         consumed = self.state.inputs.get(RESOURCES)
-        return consumed.run_id if consumed and self.state.definition == self.fingerprint else ""
+        return consumed.run_id if consumed and self.is_current else ""
 
     @property
     def is_current(self) -> bool:
@@ -52,6 +55,46 @@ class ViewUpdate:
     state: TableState
 
 
+@dataclass(frozen=True)
+class TypeUpdate:
+    """Tables of one resource type that are to follow the resources whose run ids are above ``after``.
+
+    ``rebuild`` replaces all their rows, else those of the changed resources are.
+    """
+
+    resources: Resources
+    resource_type: str
+    tables: tuple[ViewTable, ...]
+    news: News
+    after: str = ""
+    rebuild: bool = False
+
+    @property
+    def size(self) -> int:
+        """Rows to be made, roughly."""
+        return self.news.count * len(self.tables)
+
+    @contextmanager
+    def views(self) -> Iterator[list[ViewUpdate]]:
+        """The update of each table; the resources are read and parsed once for all that is done inside.
+
+        A view that has seen some of them already replaces their rows by the same rows.
+        """
+        plan = compile_views([table.view.definition for table in self.tables])
+        living = self.resources.of_type(self.resource_type, self.after).where(~F.col("is_deleted"))
+        keys = None if self.rebuild else self.resources.keys(self.resource_type, self.after)
+        consumed = {RESOURCES: self.resources.consumed(self.news.latest)}
+        with plan.run(living.select("resource")) as frames:
+            yield [
+                ViewUpdate(
+                    table,
+                    Change(frames[table.view.name].select(*map(quoted, table.columns)), keys),
+                    TableState(table.fingerprint, consumed),
+                )
+                for table in self.tables
+            ]
+
+
 def prepare_views(run: Run, views: Mapping[str, View], suites: Mapping[str, Suite]) -> list[ViewTable]:
     """Make or widen the tables of the views, after every declaration was checked.
 
@@ -61,99 +104,57 @@ def prepare_views(run: Run, views: Mapping[str, View], suites: Mapping[str, Suit
     SchemaError : a suite names a column that its view lacks
     TableError : a column changed its type in a way that needs a new name
     """
-    if not views:
-        return []
-    plan = compile_views([view.definition for view in views.values()])
-    frames = plan.run(run.spark.createDataFrame([], "resource string"))
-    for name in views:
-        check_suite(suites[name], frames[name].columns)
-    return [_prepare(run, view, frames[name]) for name, view in views.items()]
+    compiled = compile_views([view.definition for view in views.values()]).views
+    for name, view in compiled.items():
+        check_suite(suites[name], [output.name for output in view.outputs])
+    return [_prepare(run, view, compiled[name]) for name, view in views.items()]
 
 
-def _prepare(run: Run, view: View, frame: DataFrame) -> ViewTable:
-    comments = column_descriptions(view)
+def _prepare(run: Run, view: View, compiled: CompiledView) -> ViewTable:
+    comments = {column.name: column.description for column in view.columns}
     columns = tuple(
-        Column(each.name, each.dataType.simpleString(), comments.get(each.name, ""))
-        for each in frame.schema.fields
+        Column(each.name, each.spark_type.lower(), comments.get(each.name, "")) for each in compiled.outputs
     )
-    full_name = ensure_table(
-        run.spark, run.catalog, TableSpec(f"{CURATED}.{view.name}", columns, view.description)
+    spec = TableSpec(f"{CURATED}.{view.name}", columns, view.description)
+    full_name = ensure_table(run.spark, run.catalog, spec)
+    table = iceberg_table(run.spark, full_name)
+    return ViewTable(
+        view,
+        full_name,
+        tuple(column.name for column in columns),
+        TableState() if run.arguments.full else read_state(table),
+        view_fingerprint(view),
+        current_snapshot(table) is None,
     )
-    state = TableState() if run.arguments.full else read_state(iceberg_table(run.spark, full_name))
-    return ViewTable(view, full_name, tuple(frame.columns), state, view_fingerprint(view))
 
 
-def column_descriptions(view: View) -> dict[str, str]:
-    """The description of every column that has one, wherever in the view it is declared."""
-    found: dict[str, str] = {}
-
-    def walk(select: Mapping[str, Any]) -> None:
-        for column in select.get("column", ()):
-            if column.get("description"):
-                found.setdefault(column["name"], column["description"])
-        for nested in (*select.get("select", ()), *select.get("unionAll", ())):
-            walk(nested)
-
-    for select in view.definition.get("select", ()):
-        walk(select)
-    return found
-
-
-def view_updates(run: Run, tables: list[ViewTable], resources: Resources) -> list[ViewUpdate]:
-    """The updates of views whose resources changed, or that are new or redefined; in order of type.
-
-    Resources of a type are read and parsed once for all its views, from the oldest watermark among them;
-    a view that has seen some of them already replaces their rows by the same rows.
-    """
+def type_updates(run: Run, tables: list[ViewTable], resources: Resources) -> list[TypeUpdate]:
+    """The updates of views whose resources changed, or that are new or redefined; the largest first."""
     by_type: dict[str, list[ViewTable]] = {}
     for table in tables:
         by_type.setdefault(table.view.resource, []).append(table)
-    rebuilt = {kind: [each for each in of if not each.is_current] for kind, of in by_type.items()}
-    followed = {kind: [each for each in of if each.is_current] for kind, of in by_type.items()}
     changed = resources.changed_since(
         {
-            kind: "" if rebuilt[kind] else least(each.watermark for each in of)
+            kind: least(each.watermark for each in of)
             for kind, of in by_type.items()
-            if rebuilt[kind] or any(_behind(each, resources) for each in of)
+            if any(_behind(each, resources) for each in of)
         }
     )
-    updates: list[ViewUpdate] = []
-    for kind in sorted(by_type):
-        count, latest = changed.get(kind, (0, ""))
-        run.read(kind, count)
-        if rebuilt[kind]:
-            updates += _updates(run.spark, resources, rebuilt[kind], "", latest, rebuild=True)
-        behind = [each for each in followed[kind] if latest > each.watermark]
+    updates: list[TypeUpdate] = []
+    for kind, of in by_type.items():
+        news = changed.get(kind, News())
+        run.read(kind, news.count)
+        # Where no resource of a type exists, a blank table is what its view gives: nothing to write or audit.
+        stale = tuple(each for each in of if not each.is_current and (news.count or not each.is_blank))
+        if stale:
+            updates.append(TypeUpdate(resources, kind, stale, news, rebuild=True))
+        behind = tuple(each for each in of if each.is_current and news.latest > each.watermark)
         if behind:
             after = least(each.watermark for each in behind)
-            updates += _updates(run.spark, resources, behind, after, latest, rebuild=False)
-    return updates
+            updates.append(TypeUpdate(resources, kind, behind, news, after))
+    return sorted(updates, key=lambda each: each.size, reverse=True)
 
 
 def _behind(table: ViewTable, resources: Resources) -> bool:
     consumed = table.state.inputs.get(RESOURCES)
-    return consumed is None or consumed.snapshot_id != resources.snapshot_id
-
-
-def _updates(
-    spark: SparkSession,
-    resources: Resources,
-    tables: list[ViewTable],
-    after: str,
-    latest: str,
-    *,
-    rebuild: bool,
-) -> list[ViewUpdate]:
-    kind = tables[0].view.resource
-    plan = compile_views([table.view.definition for table in tables])
-    living = resources.of_type(kind, after).where(~F.col("is_deleted")).select("resource")
-    frames = plan.run(living)
-    keys = None if rebuild else resources.keys(kind, after)
-    return [
-        ViewUpdate(
-            table,
-            Change(frames[table.view.name].select(*map(quoted, table.columns)), keys),
-            TableState(table.fingerprint, {RESOURCES: resources.consumed(latest)}),
-        )
-        for table in tables
-    ]
+    return not table.is_current or consumed is None or consumed.snapshot_id != resources.snapshot_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -15,37 +16,39 @@ statistics exclude them. Some 100 KB of SQL, which Spark parses in milliseconds.
 
 @dataclass(frozen=True)
 class KeySet:
-    """Distinct keys, none with a null. ``few`` holds them if they are single texts and at most ``FEW``."""
+    """Distinct keys, none with a null: in ``few`` if they are at most ``FEW`` single texts, else in ``frame``."""
 
-    frame: DataFrame
+    columns: tuple[str, ...]
     few: tuple[str, ...] | None = None
+    frame: DataFrame | None = None
 
     @classmethod
     def of(cls, frame: DataFrame) -> KeySet:
         """The distinct keys in a frame of key columns; runs a job to see how many there are."""
         present = " and ".join(f"{quoted(name)} is not null" for name in frame.columns)
-        # Kept, because a set too large to write out is read again by every join with it.
-        distinct = frame.where(present).distinct().persist()
-        if [each.dataType.simpleString() for each in frame.schema.fields] != ["string"]:
-            return cls(distinct)
+        distinct = frame.where(present).distinct()
         found = distinct.take(FEW + 1)
         if len(found) > FEW:
-            return cls(distinct)
-        distinct.unpersist()
-        return cls(distinct, tuple(sorted(row[0] for row in found)))
+            # Kept, because it is read again by every join with it. A small set is not: for as long as a frame
+            # that was not read to its end is kept, Spark plans it anew whenever a view that it reads is dropped.
+            return cls(tuple(frame.columns), frame=distinct.persist())
+        if [each.dataType.simpleString() for each in frame.schema.fields] == ["string"]:
+            return cls.listed(frame.columns[0], (row[0] for row in found))
+        return cls(tuple(frame.columns), frame=frame.sparkSession.createDataFrame(found, frame.schema))
 
-    @property
-    def columns(self) -> list[str]:
-        return self.frame.columns
+    @classmethod
+    def listed(cls, column: str, keys: Iterable[str]) -> KeySet:
+        """Keys at hand, at most ``FEW``."""
+        return cls((column,), tuple(sorted(set(keys))))
 
     def is_empty(self) -> bool:
-        return self.frame.isEmpty() if self.few is None else not self.few
+        return not self.few if self.frame is None else self.frame.isEmpty()
 
     def choose(self, rows: DataFrame) -> DataFrame:
         """The rows whose key is in the set."""
-        if self.few is None:
-            return rows.join(self.frame, self.columns, "left_semi").select(*map(quoted, rows.columns))
-        return rows.where(self.predicate())
+        if self.frame is None:
+            return rows.where(self.predicate())
+        return rows.join(self.frame, list(self.columns), "left_semi").select(*map(quoted, rows.columns))
 
     def predicate(self) -> str:
         """The set as a SQL predicate over its one column; only where ``few`` holds it."""
@@ -57,4 +60,5 @@ class KeySet:
 
     def close(self) -> None:
         """Free what was kept of a large set."""
-        self.frame.unpersist()
+        if self.frame is not None:
+            self.frame.unpersist()

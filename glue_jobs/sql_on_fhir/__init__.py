@@ -9,8 +9,10 @@ from glue_jobs.sql_on_fhir.errors import (
     ViewDefinitionError,
 )
 from glue_jobs.sql_on_fhir.plan import Plan, compile_views
+from glue_jobs.sql_on_fhir.steps import CompiledView
 
 __all__ = [
+    "CompiledView",
     "FhirPathSyntaxError",
     "FhirPathTypeError",
     "Plan",

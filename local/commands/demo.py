@@ -32,12 +32,21 @@ SHOWN = (
         "order by started_at desc, encounter_id limit 8",
     ),
     (
+        "The latest results of each patient",
+        "select patient_id, systolic_pressure as systolic, diastolic_pressure as diastolic, heart_rate, "
+        "body_weight as weight, creatinine, last_measured_at "
+        "from curated.latest_vitals_and_labs order by last_measured_at desc, patient_id limit 8",
+    ),
+    (
         "What was observed most",
         "select code_display, count(*) as observations, count(distinct patient_key) as patients "
         "from curated.observation group by code_display order by 2 desc, 1 limit 8",
     ),
 )
-COUNTED = ("patient", "encounter", "condition", "observation", "patient_profile", "encounter_site_activity")
+COUNTED = (
+    *("patient", "encounter", "condition", "observation", "medication_request", "procedure"),
+    *("patient_profile", "encounter_site_activity", "active_problem_list", "current_medications"),
+)
 
 
 def row_counts(stack: Stack) -> dict[str, int]:

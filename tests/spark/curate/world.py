@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -52,6 +52,7 @@ class World:
     spark: SparkSession
     landing_uri: str
     declarations: Declarations = field(default_factory=load_declarations)
+    types: Mapping[str, ItemType] = field(default_factory=lambda: _by_sql_name(load_item_types().values()))
     resources: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     items: dict[str, dict[tuple[Any, ...], Item]] = field(default_factory=dict)
     _resource_changes: dict[tuple[str, str], dict[str, Any] | None] = field(default_factory=dict)
@@ -62,7 +63,6 @@ class World:
     """What the last run of the job told of its tables."""
 
     def __post_init__(self) -> None:
-        self.types: Mapping[str, ItemType] = {each.sql_name: each for each in load_item_types().values()}
         self.items = {name: {} for name in self.types}
         conformed = [RESOURCE_SPEC, *(spec for each in self.types.values() for spec in _specs(each))]
         curated = (f"{CURATED}.{name}" for name in (*self.declarations.views, *self.declarations.models))
@@ -178,12 +178,34 @@ class World:
         return in_order({key: _utc(value) for key, value in row.asDict().items()} for row in rows)
 
 
+def chosen(*tables: str) -> Declarations:
+    """The declarations of some curated tables, and of those that they read."""
+    every = load_declarations()
+    wanted: set[str] = set()
+    waiting = list(tables)
+    while waiting:
+        name = waiting.pop()
+        wanted.add(name)
+        if name in every.models:
+            read = every.models[name].depends_on
+            waiting += [each.table for each in read if each.zone == "curated" and each.table not in wanted]
+    return Declarations(
+        {name: each for name, each in every.views.items() if name in wanted},
+        {name: each for name, each in every.models.items() if name in wanted},
+        {name: every.suites[name] for name in sorted(wanted)},
+    )
+
+
 def in_order(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(map(dict, rows), key=lambda row: json.dumps(row, sort_keys=True, default=str))
 
 
 def _utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def _by_sql_name(types: Iterable[ItemType]) -> dict[str, ItemType]:
+    return {each.sql_name: each for each in types}
 
 
 def _specs(item_type: ItemType) -> tuple[TableSpec, TableSpec]:
@@ -226,6 +248,3 @@ def home(patient_id: str, number: int, *, current: bool = True, since: date | No
         "is_current": current,
         "valid_from": since,
     }
-
-
-Step = Callable[[World], None]

@@ -205,7 +205,9 @@ def _await(cloudformation: CloudFormationClient, name: str, wanted: tuple[str, .
 
 def _reasons(cloudformation: CloudFormationClient, name: str) -> str:
     """Which resources failed and why, the first first."""
-    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    # The newest come first, and a rollback has an event or two for each resource: what failed may be pages away.
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=name)
+    events = [event for page in pages for event in page["StackEvents"]]
     failed = [
         f"  {event.get('LogicalResourceId')} ({event.get('ResourceType')}): "
         f"{event.get('ResourceStatusReason')}"

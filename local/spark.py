@@ -52,6 +52,8 @@ _LAKE: Mapping[str, str] = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
     "spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog",
     "spark.sql.catalog.lake.type": "hadoop",
+    # Iceberg reckons 4 MB for opening a file, and so gives each few small files a task of their own.
+    "spark.sql.catalog.lake.table-default.read.split.open-file-cost": "65536",
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
     # Without checksum files: Hadoop runs `chmod` for each file it makes, three times for one with a checksum.
     "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",

@@ -42,8 +42,8 @@ from glue_jobs.lake.quarantine import quarantine
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, ensure_table, literal
 
-ID_BUCKETS = 4
-"""Files per resource type that a merge touches at most; more only pays where a type has many millions."""
+ID_BUCKETS = 2
+"""Files that a commit adds per resource type at most; more only pays where a type has many millions."""
 
 SOURCES = "How this was learned: export, export_deleted, export_absent, change, change_delete, change_absent"
 

@@ -88,7 +88,7 @@ def test_a_change_reaches_the_tables_it_concerns_and_no_other(spark: SparkSessio
 @given(seed=st.integers(0, 2**32))
 def test_incremental_full_and_plain_python_agree(spark: SparkSession, landing_uri: str, seed: int) -> None:
     world, random_ = World(spark, landing_uri, chosen(*TABLES)), random.Random(seed)
-    for _ in range(3):
+    for _ in range(2):
         play_round(world, random_)
         world.conform()
         world.curate()
@@ -114,7 +114,7 @@ def test_a_failed_audit_keeps_one_table_back_and_the_next_run_catches_up(
     behind = {each.dimension[1]: each.value for each in world.metrics if each.name == "Behind"}
     assert set(behind) == {*world.declarations.views, *world.declarations.models}
     assert behind["patient"] == 1
-    assert behind["encounter"] == behind["condition"] == 0
+    assert behind["encounter"] == 0
     world.put(patient("p1", gender="other"))
     world.conform()
     assert all(each.published for each in world.curate().values())
@@ -125,8 +125,7 @@ class Stopped(BaseException):
     """Stands for the end of the process: nothing catches it."""
 
 
-@pytest.mark.parametrize("table", ["encounter", "patient_profile"])
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "table"), [("before", "encounter"), ("after", "patient_profile")])
 def test_a_run_that_stops_beside_any_table_is_completed_by_the_next(
     spark: SparkSession, landing_uri: str, monkeypatch: pytest.MonkeyPatch, table: str, moment: str
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from schemas import SCHEMAS_DIR, SchemaError
 from schemas.expectation import Suite, load_suites
 from schemas.item_type import load_item_types
 from schemas.model import Model, load_models
-from schemas.view import View, load_views
+from schemas.view import KEY_COLUMN, View, load_views
 
 CURATED = "watershed_curated"
 DATABASES: Mapping[str, str] = {"curated": CURATED, "conformed": "watershed_conformed"}
+_NOT_NULL = "expect_column_values_to_not_be_null"
 _FOR_READERS = frozenset({"description", "title", "status", "publisher", "contact", "purpose", "copyright"})
 
 
@@ -54,6 +55,7 @@ def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
     for name, suite in suites.items():
         if name not in files:
             raise SchemaError(suite.file, "table", f"{name!r} is neither a view nor a model")
+        _check_keys_halt(suite, models[name].key if name in models else (KEY_COLUMN,))
     return Declarations(views, models, suites)
 
 
@@ -65,15 +67,30 @@ def _check_dependencies(model: Model, tables: Mapping[str, set[str]]) -> None:
             raise SchemaError(model.file, f"depends_on.{dependency.alias}.table", problem)
 
 
-def view_fingerprint(view: View) -> str:
-    """Hash of what decides a view's rows: all of its definition but the words for readers."""
-    return _hash(_without_words(view.definition))
+def view_fingerprint(view: View, suite: Suite) -> str:
+    """Hash of what decides a view's rows: all of its definition but the words for readers, and what rows
+    must hold."""
+    return _hash(_with_rules(_without_words(view.definition), suite))
 
 
-def model_fingerprint(model: Model) -> str:
-    """Hash of what decides a model's rows: SQL, columns, key and dependencies."""
+def model_fingerprint(model: Model, suite: Suite) -> str:
+    """Hash of what decides a model's rows: SQL, columns, key and dependencies, and what rows must hold."""
     reads = sorted((each.alias, each.zone, each.table) for each in model.depends_on)
-    return _hash([model.sql, [column.name for column in model.columns], list(model.key), reads])
+    made = [model.sql, [column.name for column in model.columns], list(model.key), reads]
+    return _hash(_with_rules(made, suite))
+
+
+def _with_rules(made: object, suite: Suite) -> object:
+    rules = [[rule.type, dict(rule.arguments)] for rule in suite.row_rules]
+    return [made, rules] if rules else made
+
+
+def _check_keys_halt(suite: Suite, key: Sequence[str]) -> None:
+    for index, rule in enumerate(suite.expectations):
+        about_key = rule.type == _NOT_NULL and rule.arguments.get("column") in key
+        if about_key and rule.severity == "quarantine":
+            problem = "a row without its key could never be found again to come back; let it halt"
+            raise SchemaError(suite.file, f"expectations[{index}].severity", problem)
 
 
 def _without_words(value: Any) -> Any:

@@ -13,6 +13,7 @@ from glue_jobs.curation.models import ModelTable, ModelUpdate, model_update, pre
 from glue_jobs.curation.publish import Outcome, advance, publish
 from glue_jobs.curation.resources import Resources
 from glue_jobs.curation.results import record_results
+from glue_jobs.curation.rows import release_unruled
 from glue_jobs.curation.views import TypeUpdate, ViewUpdate, prepare_views, type_updates
 from glue_jobs.lake.errors import AuditFailed, LakeError
 from glue_jobs.lake.log import log
@@ -67,6 +68,7 @@ class _Tally:
             snapshot_id=outcome.snapshot_id,
             rows_added=outcome.added,
             rows_removed=outcome.removed,
+            rows_quarantined=outcome.quarantined,
             not_held=[check.label for check in outcome.checks if not check.success],
         )
 
@@ -91,6 +93,7 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     run.spark.conf.set("spark.sql.optimizer.nestedSchemaPruning.enabled", "false")
     views = prepare_views(run, declarations.views, declarations.suites)
     models = _prepare_models(tally, declarations)
+    release_unruled(run, declarations.suites.values())
     resources = Resources.pinned(run.spark, run.catalog)
     try:
         _publish_views(tally, declarations, type_updates(run, views, resources))

@@ -16,6 +16,7 @@ from glue_jobs.curation.declarations import CURATED, Declarations, model_fingerp
 from glue_jobs.curation.inputs import Changes, Input, changes_since, read_input
 from glue_jobs.curation.publish import Change
 from glue_jobs.curation.resources import Resources
+from glue_jobs.curation.rows import Identity
 from glue_jobs.curation.state import TableState, read_state
 from glue_jobs.lake.keys import KeySet
 from glue_jobs.lake.run import Run
@@ -50,12 +51,13 @@ class ModelUpdate:
     @contextmanager
     def change(self) -> Iterator[Change | None]:
         """The change, valid inside; None where inputs changed but no row of the table."""
+        identity = Identity(self.table.model.key)
         if self.reached is None:
-            yield Change(self.rows)
+            yield Change(self.rows, identity=identity)
             return
         keys = KeySet.of(self.reached)
         try:
-            yield None if keys.is_empty() else Change(keys.choose(self.rows), keys)
+            yield None if keys.is_empty() else Change(keys.choose(self.rows), keys, identity)
         finally:
             keys.close()
 
@@ -86,7 +88,8 @@ def model_update(
     """The update of a model's table; None where nothing it reads changed."""
     spark, model = run.spark, table.model
     inputs = _inputs(run, model)
-    state = TableState(model_fingerprint(model), {each.name: each.mark for each in inputs})
+    fingerprint = model_fingerprint(model, declarations.suites[model.name])
+    state = TableState(fingerprint, {each.name: each.mark for each in inputs})
     held = TableState() if run.arguments.full else read_state(iceberg_table(spark, table.full_name))
     if held.definition == state.definition and _saw_all(held, inputs):
         return None

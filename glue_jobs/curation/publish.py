@@ -7,7 +7,7 @@ inspection until the next attempt at its table.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from glue_jobs.curation.audit import Check, audit
+from glue_jobs.curation.rows import Identity, set_aside, that_hold
 from glue_jobs.curation.state import TableState
 from glue_jobs.lake.errors import CommitConflict
 from glue_jobs.lake.keys import KeySet
@@ -30,11 +31,13 @@ _CHANGED_KEYS = "_watershed_changed_keys"
 class Change:
     """The rows a table is to gain, and which of its rows they replace.
 
-    ``keys`` names the rows to be replaced; None replaces all rows.
+    ``keys`` names the rows to be replaced; None replaces all rows. ``identity`` is what its rows are
+    known by where some may not be published.
     """
 
     rows: DataFrame
     keys: KeySet | None = None
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Outcome:
     """What became of a table in a run.
 
     ``snapshot_id`` is what ``main`` shows now if ``published``, else the head of the branch that stays.
-    ``rows_before`` is how many rows the table showed before.
+    ``quarantined`` rows of the change were not published. ``rows_before`` is how many rows the table showed before.
     """
 
     table: str
@@ -53,10 +56,13 @@ class Outcome:
     removed: int = 0
     branch: str | None = None
     rows_before: int = 0
+    quarantined: int = 0
 
 
 def publish(run: Run, full_name: str, change: Change, state: TableState, suite: Suite) -> Outcome:
     """Write the change and its state to a branch, audit the branch, and move ``main`` to it if that passes.
+
+    Rows that break what the suite puts in quarantine are set aside instead.
 
     Raises
     ------
@@ -65,13 +71,17 @@ def publish(run: Run, full_name: str, change: Change, state: TableState, suite: 
     branch = f"{BRANCH_PREFIX}{run.run_id}"
     before = _row_count(run.spark, full_name)
     _open_branch(run.spark, full_name, branch)
-    added, removed = write_branch(run.spark, full_name, branch, change, state.properties(run.run_id))
+    publishable = replace(change, rows=that_hold(change.rows, suite))
+    added, removed = write_branch(run.spark, full_name, branch, publishable, state.properties(run.run_id))
     checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite))
     if any(check.halts for check in checks):
         head = iceberg_table(run.spark, full_name).snapshot(branch).snapshotId()
         return Outcome(suite.table, False, int(head), checks, added, removed, branch, before)
+    aside = set_aside(run, suite, change.rows, change.keys, change.identity)
     snapshot_id = _fast_forward(run.spark, full_name, branch)
-    return Outcome(suite.table, True, snapshot_id, checks, added, removed, rows_before=before)
+    return Outcome(
+        suite.table, True, snapshot_id, checks, added, removed, rows_before=before, quarantined=aside
+    )
 
 
 def _row_count(spark: SparkSession, full_name: str) -> int:

@@ -21,7 +21,7 @@ RESULT_TABLE = TableSpec(
         Column("expectation", "string", "Great Expectations type"),
         Column("columns", "string", "Columns concerned, separated by commas"),
         Column("arguments", "string", "JSON object: the expectation's arguments"),
-        Column("severity", "string", "warn or halt"),
+        Column("severity", "string", "warn, quarantine or halt"),
         Column("reason", "string", "Why the expectation is there"),
         Column("success", "boolean", "Whether it held"),
         Column("evaluated", "boolean", "False where it could not be computed"),

@@ -12,12 +12,13 @@ from glue_jobs.curation.audit import check_suite
 from glue_jobs.curation.declarations import CURATED, view_fingerprint
 from glue_jobs.curation.publish import Change
 from glue_jobs.curation.resources import RESOURCES, News, Resources, least
+from glue_jobs.curation.rows import Identity
 from glue_jobs.curation.state import TableState, read_state
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, current_snapshot, ensure_table, iceberg_table, quoted
 from glue_jobs.sql_on_fhir import CompiledView, compile_views
 from schemas.expectation import Suite
-from schemas.view import View
+from schemas.view import KEY_COLUMN, View
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,13 @@ class TypeUpdate:
         plan = compile_views([table.view.definition for table in self.tables])
         living = self.resources.of_type(self.resource_type, self.after).where(~F.col("is_deleted"))
         keys = None if self.rebuild else self.resources.keys(self.resource_type, self.after)
+        identity = Identity((KEY_COLUMN,), self.resource_type)
         consumed = {RESOURCES: self.resources.consumed(self.news.latest)}
         with plan.run(living.select("resource")) as frames:
             yield [
                 ViewUpdate(
                     table,
-                    Change(frames[table.view.name].select(*map(quoted, table.columns)), keys),
+                    Change(frames[table.view.name].select(*map(quoted, table.columns)), keys, identity),
                     TableState(table.fingerprint, consumed),
                 )
                 for table in self.tables
@@ -107,10 +109,10 @@ def prepare_views(run: Run, views: Mapping[str, View], suites: Mapping[str, Suit
     compiled = compile_views([view.definition for view in views.values()]).views
     for name, view in compiled.items():
         check_suite(suites[name], [output.name for output in view.outputs])
-    return [_prepare(run, view, compiled[name]) for name, view in views.items()]
+    return [_prepare(run, view, compiled[name], suites[name]) for name, view in views.items()]
 
 
-def _prepare(run: Run, view: View, compiled: CompiledView) -> ViewTable:
+def _prepare(run: Run, view: View, compiled: CompiledView, suite: Suite) -> ViewTable:
     comments = {column.name: column.description for column in view.columns}
     columns = tuple(
         Column(each.name, each.spark_type.lower(), comments.get(each.name, "")) for each in compiled.outputs
@@ -123,7 +125,7 @@ def _prepare(run: Run, view: View, compiled: CompiledView) -> ViewTable:
         full_name,
         tuple(column.name for column in columns),
         TableState() if run.arguments.full else read_state(table),
-        view_fingerprint(view),
+        view_fingerprint(view, suite),
         current_snapshot(table) is None,
     )
 

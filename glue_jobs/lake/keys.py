@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from glue_jobs.lake.tables import literal, quoted
 
@@ -49,6 +49,12 @@ class KeySet:
         if self.frame is None:
             return rows.where(self.predicate())
         return rows.join(self.frame, list(self.columns), "left_semi").select(*map(quoted, rows.columns))
+
+    def rows(self, spark: SparkSession) -> DataFrame:
+        """The keys as a frame."""
+        if self.frame is not None:
+            return self.frame
+        return spark.createDataFrame([(key,) for key in self.few or ()], f"{quoted(self.columns[0])} string")
 
     def predicate(self) -> str:
         """The set as a SQL predicate over its one column; only where ``few`` holds it."""

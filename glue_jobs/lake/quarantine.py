@@ -26,15 +26,20 @@ QUARANTINE_TABLE = TableSpec(
     "watershed_ops.quarantine",
     (
         Column("run_id", "string", "Run that set the line aside"),
-        Column("source", "string", "items, fhir or fhir_changes"),
+        Column("source", "string", "items, fhir, fhir_changes or curated"),
         Column("reason", "string", "Why, as a short name"),
-        Column("object_key", "string", "Landing object that holds the line"),
-        Column("line", "bigint", "Line number in it, from 1"),
+        Column(
+            "object_key",
+            "string",
+            "Landing object that holds the line, or the curated table that lacks the row",
+        ),
+        Column("line", "bigint", "Line number in it, from 1; null for a row of a curated table"),
         Column("key_hash", "string", "SHA-256 of the record's key, where it could be read"),
         Column("detail", "string", "The field or rule concerned; never a value"),
         Column("quarantined_at", "timestamp", "When (UTC)"),
     ),
-    "Lines that a job could not use. The lines themselves are under quarantine/ in the landing bucket.",
+    "Lines that a job could not use, and rows that curated tables lack because they break a rule of theirs. "
+    "The lines themselves are under quarantine/ in the landing bucket.",
 )
 COLUMNS = ("object_key", "line", "text", "reason", "key_hash", "detail")
 

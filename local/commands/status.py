@@ -13,7 +13,10 @@ from local.table_summary import table_summaries
 from local.terminal import Terminal
 from local.workflow_run import latest_workflow_runs
 
-_QUARANTINE = "select source, reason, count(*) as lines from ops.quarantine group by 1, 2 order by 1, 2"
+_QUARANTINE = (
+    "select case when source = 'curated' then object_key else source end as source, reason, count(*) as lines"
+    " from ops.quarantine group by 1, 2 order by 1, 2"
+)
 
 
 def read_status(stack: Stack) -> dict[str, Any]:

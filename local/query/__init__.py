@@ -2,6 +2,7 @@
 
 from local.query.engine import run_query
 from local.query.errors import (
+    InvalidMoment,
     QueryError,
     QueryFailed,
     SqlSyntaxError,
@@ -11,9 +12,11 @@ from local.query.errors import (
     UnreadableTable,
     UnsupportedStatement,
 )
+from local.query.moment import moment
 from local.query.result import QueryResult
 
 __all__ = [
+    "InvalidMoment",
     "QueryError",
     "QueryFailed",
     "QueryResult",
@@ -23,5 +26,6 @@ __all__ = [
     "UnknownTable",
     "UnreadableTable",
     "UnsupportedStatement",
+    "moment",
     "run_query",
 ]

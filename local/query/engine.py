@@ -12,7 +12,13 @@ from sqlglot import exp
 from local.glue.aws import glue_client, s3_client
 from local.query.catalog import Catalog
 from local.query.errors import QueryError, QueryFailed, UnknownColumn, UnreadableTable, UnsupportedStatement
-from local.query.iceberg_source import open_table, read_iceberg, read_metadata_table, snapshot_of
+from local.query.iceberg_source import (
+    columns_at,
+    open_table,
+    read_iceberg,
+    read_metadata_table,
+    snapshot_of,
+)
 from local.query.landing_source import read_landing
 from local.query.pushdown import Analysis, Need, analyse
 from local.query.result import QueryResult
@@ -30,13 +36,16 @@ _UNKNOWN_COLUMN = re.compile(r'Referenced column "([^"]+)" not found|does not ha
 _EVERYTHING = Need()
 
 
-def run_query(sql: str, endpoint_url: str, database: str = DEFAULT_DATABASE) -> QueryResult:
+def run_query(
+    sql: str, endpoint_url: str, database: str = DEFAULT_DATABASE, as_of: datetime | None = None
+) -> QueryResult:
     """The answer of one Athena query on the local catalog.
 
     Parameters
     ----------
     endpoint_url : of the emulator
     database : of tables named without one; ``curated`` is short for ``watershed_curated``
+    as_of : ask the tables as they were then, a time with its zone; a table with a ``FOR … AS OF`` of its own is read by that
 
     Raises
     ------
@@ -48,7 +57,9 @@ def run_query(sql: str, endpoint_url: str, database: str = DEFAULT_DATABASE) -> 
     try:
         catalog = Catalog(glue_client(endpoint_url))
         about_catalog = catalog_statement(sql, catalog, database)
-        return about_catalog or Query(sql, endpoint_url, catalog, database).answer()
+        if about_catalog and as_of:
+            raise UnsupportedStatement("The catalog has only its present state: ask a SELECT as of a time")
+        return about_catalog or Query(sql, endpoint_url, catalog, database, as_of).answer()
     except EndpointConnectionError:
         raise QueryFailed(
             f"The emulator at {endpoint_url} does not answer. Start it with: watershed up"
@@ -58,19 +69,21 @@ def run_query(sql: str, endpoint_url: str, database: str = DEFAULT_DATABASE) -> 
 class Query:
     """One query and the tables that it names."""
 
-    def __init__(self, sql: str, endpoint_url: str, catalog: Catalog, database: str) -> None:
+    def __init__(
+        self, sql: str, endpoint_url: str, catalog: Catalog, database: str, as_of: datetime | None = None
+    ) -> None:
         self._endpoint_url = endpoint_url
         self._catalog = catalog
-        self._tree, self._references = resolve_tables(parse(sql), catalog, database, parse, _constant)
+        self._tree, self._references = resolve_tables(parse(sql), catalog, database, parse, _constant, as_of)
         self._schema: dict[str, dict[str, str]] = {}
         self._notes: list[str] = []
 
     def answer(self) -> QueryResult:
         self._schema = {
-            each.relation: {column.name: column.type for column in each.table.all_columns}
+            each.relation: self.columns(each)
             for each in self._references
-            # What a metadata table, or an earlier version, has for columns is known once it is read.
-            if each.metadata_table is None and each.version is None
+            # What a metadata table has for columns is known once it is read.
+            if each.metadata_table is None
         }
         analysis = analyse(self._tree, self._schema, ATHENA)
         sql = to_engine(self._tree, self._schema)
@@ -94,6 +107,14 @@ class Query:
             _lock(connection)
             names = [name for table in loaded.values() for name in table.column_names]
             return _fetch(connection, sql, names, self._notes)
+
+    def columns(self, reference: Reference) -> dict[str, str]:
+        """Types by column: those of the version that is asked, or else the catalog's."""
+        table = reference.table
+        if table.kind != "iceberg" or reference.version is None:
+            return {column.name: column.type for column in table.all_columns}
+        opened = open_table(table, self._endpoint_url)
+        return columns_at(opened, snapshot_of(opened, table.full_name, reference.version))
 
     def load(self, reference: Reference, need: Need) -> pa.Table:
         """The rows of a table, at least those and at least the columns that are needed."""

@@ -61,6 +61,10 @@ class UnknownSnapshot(QueryError):
     """Raised when a table has no such version, or was not yet there at the time asked for."""
 
 
+class InvalidMoment(QueryError):
+    """Raised when the time that a query is to be asked as of is no date or timestamp."""
+
+
 class QueryFailed(QueryError):
     """Raised when the engine could not compute the answer, such as for a cast that does not hold."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from local.glue.athena_types import glue_type
 from local.glue.aws import ACCESS_KEY, REGION
 from local.query.catalog import CatalogTable
 from local.query.errors import UnknownSnapshot, UnreadableTable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import StaticTable
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 METADATA_TABLES = ("snapshots", "history", "refs", "files", "manifests", "partitions")
 """``"t$snapshots"`` and so on (https://docs.aws.amazon.com/athena/latest/ug/querying-iceberg-table-metadata.html)."""
 
@@ -53,11 +55,9 @@ def snapshot_of(table: StaticTable, name: str, version: int | str | datetime) ->
     UnknownSnapshot : there is none
     """
     if isinstance(version, datetime):
-        found = table.snapshot_as_of_timestamp(int(version.timestamp() * 1000))
+        found = table.snapshot_as_of_timestamp((version - _EPOCH) // timedelta(milliseconds=1))
         if found is None:
-            first = min((each.timestamp_ms for each in table.snapshots()), default=0)
-            since = datetime.fromtimestamp(first / 1000, UTC).isoformat(" ", "milliseconds")
-            raise UnknownSnapshot(f"{name} has no version as of {version}; its first is of {since}")
+            raise UnknownSnapshot(f"{name} has no version as of {version}; {_first_of(table)}")
     elif isinstance(version, int):
         found = table.snapshot_by_id(version)
     else:
@@ -68,6 +68,24 @@ def snapshot_of(table: StaticTable, name: str, version: int | str | datetime) ->
             f'{name} has no version {version}; see: SELECT * FROM {database}."{short}$snapshots"'
         )
     return found.snapshot_id
+
+
+def _first_of(table: StaticTable) -> str:
+    """Since when there is anything to see: branches are not, until they are published."""
+    first = min((each.timestamp_ms for each in table.history()), default=None)
+    if first is None:
+        return "nothing was written to it yet"
+    since = datetime.fromtimestamp(first / 1000, UTC).isoformat(" ", "milliseconds")
+    return f"its first, of those kept, is of {since}"
+
+
+def columns_at(table: StaticTable, snapshot_id: int) -> dict[str, str]:
+    """Types by column, as the catalog names them, of the table as it was in a snapshot."""
+    snapshot = table.snapshot_by_id(snapshot_id)
+    schema = table.schema()
+    if snapshot is not None and snapshot.schema_id is not None:
+        schema = table.schemas()[snapshot.schema_id]
+    return {each["name"]: glue_type(each["type"]) for each in schema.model_dump(mode="json")["fields"]}
 
 
 def read_iceberg(

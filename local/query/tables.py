@@ -35,7 +35,12 @@ class Reference:
 
 
 def resolve_tables(
-    tree: exp.Expr, catalog: Catalog, database: str, parse: Callable[[str], exp.Expr], constant: Constant
+    tree: exp.Expr,
+    catalog: Catalog,
+    database: str,
+    parse: Callable[[str], exp.Expr],
+    constant: Constant,
+    as_of: datetime | None = None,
 ) -> tuple[exp.Expr, list[Reference]]:
     """Replace every mention of a table of the catalog by ``t0``, ``t1`` … under the alias that it had.
 
@@ -43,6 +48,7 @@ def resolve_tables(
     ----------
     parse : parses a view's own SQL
     constant : computes the expression behind ``FOR TIMESTAMP AS OF``
+    as_of : the version of every table for which the query itself says none, those behind views too
 
     Raises
     ------
@@ -61,7 +67,8 @@ def resolve_tables(
                 _expand(node, table, parse)
                 views += 1
                 continue
-            reference = Reference(f"t{len(references)}", table, _version(node, constant), kind)
+            version = _version(node, constant)
+            reference = Reference(f"t{len(references)}", table, as_of if version is None else version, kind)
             _rename(node, reference.relation, name)
             references.append(reference)
         if not views:

@@ -8,6 +8,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,16 @@ def test_a_merge_is_published_and_its_deletes_are_honoured(stack: Stack, jobs: J
     then = ask(stack, f"select count(*), max(value) from curated.reading for version as of {old[0]}").rows
     assert [str(each) for each in then[0]] == ["10", "2.250000000"]
     assert ask(stack, "select count(*) from reading for timestamp as of current_timestamp").rows == ((10,),)
+    (first,) = ask(
+        stack, 'select committed_at from curated."reading$snapshots" order by committed_at limit 1'
+    ).rows
+    sql = "select count(*), max(value), avg(value) from curated.reading"
+    at = first[0].replace(tzinfo=UTC)
+    earlier = run_query(sql, stack.endpoint, as_of=at)
+    assert [str(each) for each in earlier.rows[0][:2]] == ["10", "2.250000000"]
+    assert earlier.types == ask(stack, sql).types
+    with pytest.raises(UnknownSnapshot, match="its first"):
+        run_query(sql, stack.endpoint, as_of=at - timedelta(seconds=1))
 
 
 def test_athena_types_dates_and_joins(stack: Stack, jobs: Jobs) -> None:

@@ -17,7 +17,19 @@ Row = dict[str, Any]
 
 
 def resources(world: World, kind: str) -> dict[str, dict[str, Any]]:
-    return {id_: resource for (of, id_), resource in world.resources.items() if of == kind}
+    """What analysts see of a type, by id."""
+    aside = set_aside(world) if kind == "Encounter" else set()
+    return {id_: each for (of, id_), each in world.resources.items() if of == kind and id_ not in aside}
+
+
+def set_aside(world: World) -> set[str]:
+    """Encounters that end before they start."""
+    found = set()
+    for (kind, id_), each in world.resources.items():
+        start, end = (moment(each.get("period", {}).get(name)) for name in ("start", "end"))
+        if kind == "Encounter" and start and end and end < start:
+            found.add(id_)
+    return found
 
 
 def moment(text: str | None) -> datetime | None:

@@ -44,7 +44,7 @@ def _encounter(world: World, random_: random.Random) -> None:
     if _gone(random_):
         return world.delete("Encounter", id_)
     start = _START + timedelta(hours=random_.randrange(-100, 100))
-    end = start + timedelta(hours=random_.randrange(0, 40))
+    end = start + timedelta(hours=random_.randrange(-8, 40))
     who = random_.choice([*_PATIENTS, "nobody", None])
     return world.put(
         encounter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,16 +14,19 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from glue_jobs.curation import job, publish
+from glue_jobs.curation.job import curate
 from glue_jobs.curation.publish import Outcome
 from glue_jobs.lake.errors import AuditFailed
+from glue_jobs.lake.quarantine import key_hash
 from glue_jobs.lake.tables import current_snapshot, iceberg_table
 from tests.conftest import examples
-from tests.spark.curate.expected import TABLES
+from tests.spark.curate.expected import TABLES, set_aside
 from tests.spark.curate.rounds import play_round
 from tests.spark.curate.world import World, chosen, encounter, home, in_order, patient, reading
 
 pytestmark = pytest.mark.spark
 
+BACKWARDS = "pair_values_a_to_be_greater_than_b"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -35,6 +39,9 @@ def assert_as_expected(
         held = world.table(name)
         assert len(held) == len(rows), name
         assert in_order({key: row[key] for key in columns} for row in held) == in_order(rows), name
+    assert world.quarantined("encounter") == sorted(
+        (key_hash("Encounter", id_), BACKWARDS) for id_ in set_aside(world)
+    )
 
 
 def snapshots(world: World) -> dict[str, int | None]:
@@ -96,6 +103,53 @@ def test_incremental_full_and_plain_python_agree(spark: SparkSession, landing_ur
     incremental = {name: world.table(name) for name in snapshots(world)}
     world.curate(full=True)
     assert {name: world.table(name) for name in snapshots(world)} == incremental
+    assert_as_expected(world)
+
+
+def test_a_row_that_breaks_a_rule_of_its_own_waits_in_quarantine_until_it_is_corrected(
+    spark: SparkSession, landing_uri: str
+) -> None:
+    world = World(spark, landing_uri, chosen("encounter", "encounter_site_activity"))
+    good, wrong = ("e1", "p1", "2026-03-01T12:00:00Z"), ("e2", "p1", "2026-03-02T12:00:00Z")
+    world.put(patient("p1"), encounter(*good), encounter(*wrong, "2026-03-02T11:59:59Z"))
+    world.conform()
+    run = world.run()
+    outcomes = {each.table: each for each in curate(run, world.declarations)}
+    assert (outcomes["encounter"].added, outcomes["encounter"].quarantined) == (1, 1)
+    assert run.quarantined == {BACKWARDS: 1}
+    assert [row["resource_key"] for row in world.table("encounter")] == ["e1"]
+    assert [row["encounter_key"] for row in world.table("encounter_site_activity")] == ["e1"]
+    assert world.quarantined("encounter") == [(key_hash("Encounter", "e2"), BACKWARDS)]
+
+    # A published row may become wrong; one that is gone at its source is not missed any more.
+    world.put(encounter(*good, "2026-02-01T12:00:00Z"))
+    world.delete("Encounter", "e2")
+    world.conform()
+    world.curate()
+    assert world.table("encounter") == world.table("encounter_site_activity") == []
+    assert world.quarantined("encounter") == [(key_hash("Encounter", "e1"), BACKWARDS)]
+
+    world.put(encounter(*good, "2026-03-01T12:00:00Z"))
+    world.conform()
+    world.curate()
+    assert [row["resource_key"] for row in world.table("encounter")] == ["e1"]
+    assert [row["encounter_key"] for row in world.table("encounter_site_activity")] == ["e1"]
+    assert world.quarantined("encounter") == []
+
+
+def test_a_rule_that_is_dropped_publishes_what_it_kept_back(spark: SparkSession, landing_uri: str) -> None:
+    world = World(spark, landing_uri, chosen("encounter"))
+    world.put(encounter("e1", "p1", "2026-03-02T12:00:00Z", "2026-03-01T12:00:00Z"))
+    world.conform()
+    world.curate()
+    assert len(world.quarantined("encounter")) == 1
+    suite = world.declarations.suites["encounter"]
+    unruled = replace(
+        suite, expectations=tuple(each for each in suite.expectations if each not in suite.row_rules)
+    )
+    world.declarations = replace(world.declarations, suites={"encounter": unruled})
+    assert world.curate()["encounter"].added == 1
+    assert world.quarantined("encounter") == []
 
 
 def test_a_failed_audit_keeps_one_table_back_and_the_next_run_catches_up(
@@ -114,7 +168,7 @@ def test_a_failed_audit_keeps_one_table_back_and_the_next_run_catches_up(
     behind = {each.dimension[1]: each.value for each in world.metrics if each.name == "Behind"}
     assert set(behind) == {*world.declarations.views, *world.declarations.models}
     assert behind["patient"] == 1
-    assert behind["encounter"] == 0
+    assert behind["encounter"] == behind["patient_profile"] == 0
     world.put(patient("p1", gender="other"))
     world.conform()
     assert all(each.published for each in world.curate().values())

@@ -17,6 +17,7 @@ from glue_jobs.curation.job import curate
 from glue_jobs.curation.publish import Outcome
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.metrics import Metric
+from glue_jobs.lake.quarantine import QUARANTINE_TABLE
 from glue_jobs.lake.run import Run, new_run_id
 from glue_jobs.lake.tables import Column, TableSpec, append_rows, ensure_table, table_exists
 from schemas import ItemType, load_item_types
@@ -176,6 +177,12 @@ class World:
         """The published rows, sorted, with times in UTC."""
         rows = self.spark.table(f"lake.{CURATED}.{name}").collect()
         return in_order({key: _utc(value) for key, value in row.asDict().items()} for row in rows)
+
+    def quarantined(self, name: str) -> list[tuple[str, str]]:
+        """Hash of the key, and reason, of the rows that a table lacks, sorted."""
+        rows = self.spark.table(f"lake.{QUARANTINE_TABLE.name}")
+        rows = rows.where(f"source = 'curated' and object_key = 'curated.{name}'")
+        return sorted((row.key_hash, row.reason) for row in rows.collect())
 
 
 def chosen(*tables: str) -> Declarations:

@@ -57,6 +57,14 @@ def _replace(file: str, old: str, new: str) -> Edit:
             ),
             r"depends_on.patient.table: curated.encounter_site_activitys is not declared",
         ),
+        (
+            _replace(
+                "expectations/patient_profile.yaml",
+                "with: {column: patient_key}\n    reason: every",
+                "with: {column: patient_key}\n    severity: quarantine\n    reason: every",
+            ),
+            r"patient_profile.yaml: expectations\[0\].severity: .* without its key",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_named(folder: Path, edit: Edit, problem: str) -> None:
@@ -76,13 +84,18 @@ def test_a_wrong_declaration_is_named(folder: Path, edit: Edit, problem: str) ->
             {"patient_profile"},
         ),
         (_replace("models/patient_profile.yaml", "Family name", "Surname"), set()),
+        (_replace("expectations/encounter.yaml", "severity: quarantine", "severity: halt"), {"encounter"}),
+        (_replace("expectations/encounter.yaml", "severity: warn", "severity: halt"), set()),
     ],
 )
 def test_only_what_decides_rows_rebuilds_a_table(folder: Path, edit: Edit, rebuilds: set[str]) -> None:
     def fingerprints() -> dict[str, str]:
         declared = load_declarations(folder)
-        views = {name: view_fingerprint(view) for name, view in declared.views.items()}
-        return {**views, **{name: model_fingerprint(model) for name, model in declared.models.items()}}
+        views = {name: view_fingerprint(view, declared.suites[name]) for name, view in declared.views.items()}
+        models = {
+            name: model_fingerprint(model, declared.suites[name]) for name, model in declared.models.items()
+        }
+        return {**views, **models}
 
     before = fingerprints()
     edit(folder)
@@ -91,10 +104,12 @@ def test_only_what_decides_rows_rebuilds_a_table(folder: Path, edit: Edit, rebui
 
 
 def test_the_order_of_keys_in_a_view_does_not_matter(folder: Path) -> None:
-    before = view_fingerprint(load_declarations(folder).views["patient"])
+    declared = load_declarations(folder)
+    before = view_fingerprint(declared.views["patient"], declared.suites["patient"])
     file = folder / "views/patient.json"
     file.write_text(json.dumps(dict(reversed(json.loads(file.read_text()).items()))))
-    assert view_fingerprint(load_declarations(folder).views["patient"]) == before
+    declared = load_declarations(folder)
+    assert view_fingerprint(declared.views["patient"], declared.suites["patient"]) == before
 
 
 def test_a_state_survives_as_snapshot_properties() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,6 +118,20 @@ def test_versions_and_metadata_tables(glue: GlueClient) -> None:
     assert (second.version, second.metadata_table) == (None, "snapshots")
     with pytest.raises(UnsupportedStatement, match=r"\$snapshots"):
         resolve(glue, 'select 1 from "patient$nothing"')
+
+
+def test_as_of_is_the_version_of_every_table_that_names_none(glue: GlueClient) -> None:
+    view(glue, "adult", "select id from patient where n >= 18")
+    sql = "select 1 from adult join encounter on true join encounter for version as of 7 e on true"
+    then = datetime(2025, 1, 31, tzinfo=UTC)
+    _, references = resolve_tables(
+        parse(sql), Catalog(glue), CURATED, parse, lambda value: int(value.name), then
+    )
+    assert {(each.table.name, each.version) for each in references} == {
+        ("patient", then),
+        ("encounter", then),
+        ("encounter", 7),
+    }
 
 
 def test_a_view_is_replaced_by_its_query(glue: GlueClient) -> None:

@@ -55,6 +55,9 @@ class WorldQuery(Query):
     def __init__(self, sql: str) -> None:
         super().__init__(sql, "", WorldCatalog(), DEFAULT_DATABASE)  # type: ignore[arg-type]
 
+    def columns(self, reference: Reference) -> dict[str, str]:
+        return {column.name: column.type for column in reference.table.all_columns}
+
     def load(self, reference: Reference, need: Need) -> pa.Table:
         table = WORLD[reference.table.full_name]
         rows = table.rows if reference.version is None else table.rows[: table.earlier]

@@ -99,5 +99,28 @@ def test_an_expectation_has_a_known_severity(tmp_path: Path) -> None:
     file.write_text(
         "table: patient\nexpectations:\n  - {expect: expect_column_to_exist, severity: shout, reason: x}\n"
     )
-    with pytest.raises(SchemaError, match=r"expectations\[0\]\.severity: 'shout' is not one of warn, halt"):
+    with pytest.raises(SchemaError, match=r"expectations\[0\]\.severity: 'shout' is not one of warn, quar"):
+        read_suite(file)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "problem"),
+    [
+        (
+            "expect: expect_column_values_to_be_unique, with: {column: id}",
+            r"severity: .*does not judge single",
+        ),
+        ("expect: expect_table_row_count_to_be_between, with: {min_value: 1}", r"severity: .*does not judge"),
+        (
+            "expect: expect_column_values_to_not_be_null, with: {column: id, mostly: 0.9}",
+            r"with.mostly: is not for quarantine, which takes column",
+        ),
+    ],
+)
+def test_only_what_judges_single_rows_sets_them_aside(tmp_path: Path, expectation: str, problem: str) -> None:
+    file = tmp_path / "patient.yaml"
+    file.write_text(
+        f"table: patient\nexpectations:\n  - {{{expectation}, severity: quarantine, reason: x}}\n"
+    )
+    with pytest.raises(SchemaError, match=rf"patient\.yaml: expectations\[0\]\.{problem}"):
         read_suite(file)

@@ -1,0 +1,88 @@
+"""What breaks a rule of a row is what Great Expectations calls unexpected: no more, no less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from glue_jobs.curation.audit import audit
+from glue_jobs.curation.rows import Identity, breaks, that_hold
+from glue_jobs.lake.keys import KeySet
+from glue_jobs.lake.quarantine import key_hash
+from schemas.expectation import ROW_KINDS, Expectation, Suite
+
+pytestmark = pytest.mark.spark
+
+RULES: list[tuple[str, dict[str, Any], set[str]]] = [
+    ("values_to_not_be_null", {"column": "a"}, {"none", "right"}),
+    ("values_to_be_in_set", {"column": "a", "value_set": [1, 2]}, {"more"}),
+    ("values_to_be_between", {"column": "a", "min_value": 2}, {"less", "both"}),
+    ("values_to_be_between", {"column": "a", "max_value": 2, "strict_max": True}, {"equal", "more", "left"}),
+    ("values_to_be_between", {"column": "a", "min_value": 1, "strict_min": True}, {"less", "both"}),
+    ("values_to_be_between", {"column": "a", "min_value": 1, "max_value": 2}, {"more"}),
+    ("values_to_match_regex", {"column": "k", "regex": "e$"}, {"less", "equal", "right", "left", "both"}),
+    (
+        "pair_values_to_be_equal",
+        {"column_A": "a", "column_B": "b"},
+        {"less", "more", "left", "right", "both"},
+    ),
+    (
+        "pair_values_to_be_equal",
+        {"column_A": "a", "column_B": "b", "ignore_row_if": "either_value_is_missing"},
+        {"less", "more", "both"},
+    ),
+    (
+        "pair_values_a_to_be_greater_than_b",
+        {"column_A": "a", "column_B": "b"},
+        {"less", "equal", "both"},
+    ),
+    (
+        "pair_values_a_to_be_greater_than_b",
+        {"column_A": "a", "column_B": "b", "or_equal": True, "ignore_row_if": "neither"},
+        {"less", "both"},
+    ),
+    (
+        "pair_values_a_to_be_greater_than_b",
+        {"column_A": "a", "column_B": "b", "ignore_row_if": "either_value_is_missing"},
+        {"less", "equal", "both"},
+    ),
+]
+ROWS = [
+    ("less", 1, 2),
+    ("equal", 2, 2),
+    ("more", 3, 2),
+    ("left", 2, None),
+    ("right", None, 2),
+    ("none", None, None),
+    ("both", 1, 9),
+]
+
+
+def test_each_kind_of_rule_breaks_as_great_expectations_counts(spark: SparkSession) -> None:
+    rows = spark.createDataFrame(ROWS, "k string, a int, b int").coalesce(1).cache()
+    rules = [Expectation(f"expect_column_{kind}", with_, "quarantine", "r") for kind, with_, _ in RULES]
+    assert {rule.type for rule in rules} == set(ROW_KINDS)
+    suite = Suite("t", tuple(rules), Path("t.yaml"))
+    flags = [breaks(rule).alias(f"r{number}") for number, rule in enumerate(rules)]
+    held = rows.select("k", *flags).collect()
+    for number, (check, (kind, _, broken)) in enumerate(zip(audit(rows, suite), RULES, strict=True)):
+        assert {row.k for row in held if row[f"r{number}"]} == broken, kind
+        assert check.evaluated, kind
+        assert (check.unexpected, check.halts) == (len(broken), True), kind
+    some = replace(suite, expectations=(rules[0], rules[3]))
+    assert {row.k for row in that_hold(rows, some).collect()} == {"less", "both"}
+    rows.unpersist()
+
+
+def test_a_row_is_known_by_the_hash_that_ops_has_of_its_key(spark: SparkSession) -> None:
+    keys = KeySet.listed("k", ["a", "b"]).rows(spark)
+    hashes = keys.select(Identity(("k",), "Patient").hashed().alias("h")).collect()
+    assert {row.h for row in hashes} == {key_hash("Patient", "a"), key_hash("Patient", "b")}
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    frame = spark.createDataFrame([("a", moment), ("a", None)], "k string, t timestamp")
+    assert len({row.h for row in frame.select(Identity(("k", "t")).hashed().alias("h")).collect()}) == 2

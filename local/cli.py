@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from local.commands import aws, demo, erase, items, lifecycle, pipeline, query, replay, sample, status, view
+from local.commands import (
+    aws,
+    console,
+    demo,
+    erase,
+    items,
+    lifecycle,
+    pipeline,
+    query,
+    replay,
+    sample,
+    status,
+    view,
+)
 
 app = typer.Typer(
     name="watershed",
@@ -26,6 +39,7 @@ for command in (
     replay.replay,
     query.query,
     status.status,
+    console.console,
     erase.erase,
     lifecycle.down,
     aws.bootstrap,

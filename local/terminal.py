@@ -119,6 +119,8 @@ class Terminal:
         """The one object a program reads; nothing for people."""
         if self.as_json:
             sys.stdout.write(json.dumps(value, default=str) + "\n")
+            # A command that goes on is read while it does.
+            sys.stdout.flush()
 
 
 _NULL = "null"

@@ -43,7 +43,7 @@ def test_functions_stay_small_and_jobs_do_not_need_glue() -> None:
     assert [each for each in _imports("glue_jobs") if each[1] == "awsglue"] == []
 
 
-@pytest.mark.parametrize("folder", [*MAY_IMPORT, "tests", "benchmarks", "docs"])
+@pytest.mark.parametrize("folder", [*MAY_IMPORT, "console", "tests", "benchmarks", "docs"])
 def test_every_folder_says_what_lives_there(folder: str) -> None:
     readme = ROOT / folder / "README.md"
     assert readme.is_file(), f"{folder}/ needs a README.md of one paragraph"

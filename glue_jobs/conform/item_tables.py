@@ -15,6 +15,7 @@ from glue_jobs.conform.item_changes import REMOVED
 from glue_jobs.conform.item_values import column_type
 from glue_jobs.conform.item_versions import CHANGE_COLUMNS, VERSION_COLUMNS
 from glue_jobs.lake.errors import LakeError, Terminal
+from glue_jobs.lake.keys import in_slots, slots_taken
 from glue_jobs.lake.tables import (
     Column,
     TableSpec,
@@ -97,18 +98,23 @@ def write_versions(spark: SparkSession, versions: DataFrame, tables: ItemTables)
     the changes yet.
     """
     row = versions.selectExpr(
-        f"count_if(_news and _last and not {_REMOVES})", "count_if(_news and _last)", "count_if(_news)"
+        f"count_if(_news and _last and not {_REMOVES})",
+        "count_if(_news and _last)",
+        "count_if(_news)",
+        f"{slots_taken(tables.keys)} filter (where _news)",
     ).first()
     assert row is not None  # an aggregate without grouping has one row
-    kept, last, news = map(int, row)
+    kept, last, news, taken = row
+    within = in_slots(tables.keys, taken)
     if last:
-        _write(spark, versions.where("_news and _last"), tables.current, tables.keys, adds=kept > 0)
+        _write(spark, versions.where("_news and _last"), tables.current, tables.keys, within, adds=kept > 0)
     if news:
         _write(
             spark,
             versions.where("_news"),
             tables.history,
             tables.keys,
+            within,
             # Rows of exports have no number, and the event's id instead.
             change="coalesce({0}._sequence_number, {0}._event_id)",
             removes="_retracted",
@@ -121,12 +127,16 @@ def _write(
     rows: DataFrame,
     table: str,
     key: Sequence[str],
+    within: str,
     *,
     change: str = "",
     removes: str = _REMOVES,
     adds: bool = True,
 ) -> None:
-    """Upsert rows by key and ``change``; rows for which ``removes`` holds remove theirs."""
+    """Upsert rows by key and ``change``; rows for which ``removes`` holds remove theirs.
+
+    ``within`` is a predicate over the table, alias ``t``, that holds for all keys of the rows.
+    """
     names = [quoted(name) for name in spark.table(table).columns]
     if current_snapshot(iceberg_table(spark, table)) is None:
         if adds:
@@ -139,6 +149,7 @@ def _write(
             f"merge into {table} t using {source} s"
             f" on {' and '.join(f't.{quoted(name)} = s.{quoted(name)}' for name in key)}"
             f"{' and ' + change.format('t') + ' = ' + change.format('s') if change else ''}"
+            f" and {within}"
             f" when matched and s.{removes} then delete"
             f" when matched then update set {', '.join(f't.{name} = s.{name}' for name in names)}"
             f" when not matched and not s.{removes} then"

@@ -392,6 +392,30 @@ def test_a_mark_stands_until_every_type_has_read_what_it_asks_for(
     assert run.written == {} or set(run.written.values()) == {0}
 
 
+def test_a_key_is_found_again_after_it_was_widened(new_lake: NewLake, tmp_path: Path) -> None:
+    """Else the item would be there twice."""
+    keys = {"amount-1": "decimal(9,2)", "ms": "timestamp_millis"}
+    lake = new_lake({"v": "long"}, keys=keys)
+    (before,) = lake.item_types
+
+    def changed(sequence: int) -> dict[str, Any]:
+        key = {"amount-1": {"N": "1.50"}, "ms": {"N": "1772000000123"}}
+        return stream_record(before.table_name, sequence, key, {"v": {"N": str(sequence)}})
+
+    lake.land([changed(1)])
+    lake.conform()
+    wider = {**keys, "amount-1": "decimal(30,2)"}
+    lake.item_types = [
+        declare(tmp_path, before.name, before.table_name, keys=wider, attributes={"v": "long"})
+    ]
+    lake.land([changed(2)])
+    lake.conform()
+
+    assert [row["v"] for row in lake.rows(lake.item_types[0])] == [2]
+    history = [(row["v"], row["_is_current"]) for row in lake.rows(lake.item_types[0], "_history")]
+    assert sorted(history) == [(1, False), (2, True)]
+
+
 def test_more_digits_are_taken_over(new_lake: NewLake, tmp_path: Path) -> None:
     lake = new_lake({"v": "decimal(5,2)"})
     lake.land([change(lake, 1, "a", {"v": {"N": "123.45"}})])

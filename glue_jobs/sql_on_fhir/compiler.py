@@ -241,6 +241,9 @@ class Compiler:
         first = values[0]
         if len(values) == 1:
             return first
+        for value in values[1:]:
+            if first.need is not None and value.need is not None:
+                first.need.join(value.need)
         if not any(value.many for value in values):
             return replace(
                 first, sql=f"coalesce({', '.join(v.sql for v in values)})", parent=None, key="", need=None

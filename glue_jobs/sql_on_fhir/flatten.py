@@ -255,6 +255,8 @@ class _Flattener:
         for repeat in reversed(self.repeats):
             if self.options.measure:
                 depths.append(repeat.depth_sql())
+                if not any(repeat.token in text for text in depths):
+                    continue  # what the columns read of a node tells nothing of depths
             sql = repeat.resolve(measure=self.options.measure)
             depths = [text.replace(repeat.token, sql) for text in depths]
             steps = [_substitute(step, repeat.token, sql) for step in steps]

@@ -20,6 +20,12 @@ def storage(fhir_type: str, *, primitive: bool) -> str:
     return _SCALARS.get(fhir_type, STRING) if primitive else STRUCT
 
 
+class _Keys(dict[str, "Need"]):
+    """The keys below a need. Needs that were joined have one `_Keys` in common, the last of the chain `moved`."""
+
+    moved: _Keys | None = None
+
+
 @dataclass
 class Need:
     """One JSON key that is needed; `kind` is a storage type, `repeats` says that it holds an array.
@@ -30,7 +36,14 @@ class Need:
     kind: str
     repeats: bool
     fhir_type: str
-    children: dict[str, Need] = field(default_factory=dict)
+    _keys: _Keys = field(default_factory=_Keys)
+
+    @property
+    def children(self) -> dict[str, Need]:
+        """The needs below this one, by key."""
+        while self._keys.moved is not None:
+            self._keys = self._keys.moved
+        return self._keys
 
     def child(self, key: str, kind: str, repeats: bool, fhir_type: str) -> Need:
         """The need below this one for `key`, added where it is new."""
@@ -41,10 +54,57 @@ class Need:
             )
         return existing
 
+    def join(self, other: Need) -> None:
+        """Keep two needs alike from now on, whoever reads more of either: Spark joins only arrays of one type.
+
+        Below them is one tree for both, so joined needs cost no memory, however many levels of them there are.
+        """
+        self._unite(other)
+        if self._loops(frozenset(), set()):
+            raise FhirPathTypeError(
+                f"one {self.fhir_type} is within the other, which no type can say; put them in separate views"
+            )
+
+    def _unite(self, other: Need) -> None:
+        mine, theirs = self.children, other.children
+        if mine is theirs:
+            return
+        other._keys.moved = self._keys
+        for key, need in theirs.items():
+            self.child(key, need.kind, need.repeats, need.fhir_type)._unite(need)
+
+    def _loops(self, above: frozenset[int], clear: set[int]) -> bool:
+        """Whether anything here is within itself; `clear` has what was looked at already."""
+        here = id(self.children)
+        if here in above:
+            return True
+        if here not in clear:
+            if any(need._loops(above | {here}, clear) for need in self.children.values()):
+                return True
+            clear.add(here)
+        return False
+
     def merge(self, other: Need) -> None:
-        """Add everything that `other` needs."""
+        """Add everything that `other` needs, joined where it is joined there."""
+        self._merge(other, {})
+
+    def _merge(self, other: Need, merged: dict[int, Need]) -> None:
+        known = merged.setdefault(id(other.children), self)
+        if known is not self:
+            known.join(self)
+            return
         for key, theirs in other.children.items():
-            self.child(key, theirs.kind, theirs.repeats, theirs.fhir_type).merge(theirs)
+            self.child(key, theirs.kind, theirs.repeats, theirs.fhir_type)._merge(theirs, merged)
+
+    def size(self) -> int:
+        """How many keys there are at all depths, found without walking what is joined more than once."""
+        return self._size({})
+
+    def _size(self, known: dict[int, int]) -> int:
+        here = id(self.children)
+        if here not in known:
+            known[here] = sum(1 + need._size(known) for need in self.children.values())
+        return known[here]
 
     def ddl(self) -> str:
         """The type as Spark DDL."""

@@ -9,7 +9,7 @@ rows["patients"].write ...
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,9 @@ from glue_jobs.sql_on_fhir.views import View, parse_view
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_FIRST_LEVELS, _MOST_LEVELS = 8, 64
+# What repeats are measured with, in turn: so many levels, or as many as need no more than so many keys. One path adds
+# its keys once a level, two add them 2, 4, 8, ... times, and Spark plans for about 5 ms a key.
+_TRIALS = ((8, 200), (16, 1_600), (32, 12_800), (64, 12_800))
 
 
 class ViewFrames(dict[str, "DataFrame"]):
@@ -121,14 +123,27 @@ class Plan:
         """This plan with its repeats written out exactly as deep as the data is."""
         if not any(view.repeats for view in self.views.values()):
             return self
-        levels = _FIRST_LEVELS
-        while levels <= _MOST_LEVELS:
-            measuring = _compile(self.definitions, replace(self.options, depth=levels, measure=True))
+        levels = 0
+        for measuring in self.measuring():
+            levels = measuring.options.depth
             depth = _deepest(measuring, parse)
             if depth <= levels:
                 return _compile(self.definitions, replace(self.options, depth=max(depth, 1)))
-            levels *= 2
-        raise SqlOnFhirError(f"repeat goes deeper than {_MOST_LEVELS} levels in this data")
+        raise SqlOnFhirError(f"repeat goes deeper than {levels} levels in this data")
+
+    def measuring(self) -> Iterator[Plan]:
+        """Plans that measure how deep the data goes, each for more levels than the one before."""
+        repeats = tuple(view for view in self.definitions if self.views[view.name].repeats)
+        levels = 0
+        for most, keys in _TRIALS:
+            plan: Plan | None = None
+            for depth in range(levels + 1, most + 1):
+                deeper = _compile(repeats, replace(self.options, depth=depth, measure=True))
+                if depth > 1 and any(need.size() > keys for need in deeper.needs.values()):
+                    break
+                plan, levels = deeper, depth
+            if plan is not None:
+                yield plan
 
 
 def compile_views(views: Sequence[Mapping[str, object]], *, lexical: bool = False) -> Plan:

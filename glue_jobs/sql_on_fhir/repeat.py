@@ -79,12 +79,7 @@ class Repeat:
         compiler = Compiler(self.paths[0], self.scope)
         if len({value.sql for value in found}) == 1:
             return found[0]
-        for value in found[1:]:
-            # Arrays can be joined only if their items look alike: each needs what any needs.
-            assert value.need is not None
-            assert found[0].need is not None
-            value.need.merge(found[0].need)
-        return replace(compiler.either(found), need=_Joined.of([v.need for v in found if v.need is not None]))
+        return replace(compiler.either(found), need=found[0].need)
 
     def depth_sql(self) -> str:
         """How many levels a resource has, as an expression; one more than `depth` stands for anything deeper.
@@ -106,30 +101,6 @@ class Repeat:
         below = self._depth(children.single(name), level + 1)
         deepest = f"array_max(transform({children.array}, {name} -> 1 + {below}))"
         return f"coalesce({deepest}, 0)"
-
-
-class _Joined(Need):
-    """Several needs that are kept alike, because the arrays they describe are joined."""
-
-    members: list[Need]
-
-    @classmethod
-    def of(cls, members: list[Need]) -> Need:
-        joined = cls(STRUCT, False, members[0].fhir_type)
-        joined.members = members
-        return joined
-
-    def child(self, key: str, kind: str, repeats: bool, fhir_type: str) -> Need:
-        """Registered with every member, so that all have the same fields."""
-        return _Joined.of_children([m.child(key, kind, repeats, fhir_type) for m in self.members])
-
-    @classmethod
-    def of_children(cls, members: list[Need]) -> Need:
-        if members[0].kind != STRUCT:
-            return members[0]
-        joined = cls(STRUCT, members[0].repeats, members[0].fhir_type)
-        joined.members = members
-        return joined
 
 
 def _project(sql: str, shape: Need) -> str:

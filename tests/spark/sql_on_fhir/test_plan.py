@@ -32,6 +32,10 @@ PHONES = view("Patient", "value", "%rowIndex", name="phones", forEachOrNull="tel
 PLAIN = view("Patient", "id", "active", "birthDate", name="plain")
 QUANTITIES = view("Observation", "value.ofType(Quantity).value", name="quantities")
 ITEMS = view("Questionnaire", "linkId", "text", name="items", repeat=["item"])
+ANSWERS = view("QuestionnaireResponse", "linkId", name="answers", repeat=["item", "answer.item"])
+TEXTS = view("QuestionnaireResponse", "text", "item.definition", name="texts", forEach="item.answer.item")
+TAGGED = view("Observation", "value.extension.exists()", name="tagged")
+TAGS = view("Observation", "value.ofType(Quantity).extension.url", name="tags")
 
 
 def questionnaire(depth: int) -> dict[str, Any]:
@@ -145,6 +149,60 @@ def test_a_repeat_is_measured_again_where_the_data_goes_deeper(spark: SparkSessi
         frames = compile_views([ITEMS]).read(spark, [str(tmp_path)])
     assert len(frames["items"].collect()) == 13
     assert len(planning) == 2
+
+
+def response(depth: int) -> dict[str, Any]:
+    """Items in items and in answers, by turns."""
+    item: dict[str, Any] = {"linkId": "1"}
+    for level in range(2, depth + 1):
+        below = {"item": [item]}
+        item = {"linkId": str(level), **(below if level % 2 else {"answer": [below]})}
+    return {"resourceType": "QuestionnaireResponse", "item": [item]}
+
+
+def test_a_repeat_over_several_paths_costs_one_job_to_measure(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "responses.ndjson").write_text(json.dumps(response(6)))
+    with jobs(spark) as planning:
+        frames = compile_views([ANSWERS]).read(spark, [str(tmp_path)])
+    assert [row[0] for row in frames["answers"].collect()] == [["6"], ["5"], ["4"], ["3"], ["2"], ["1"]]
+    assert len(planning) == 1
+
+
+def test_fewer_levels_are_measured_at_once_where_each_doubles_the_schema() -> None:
+    one, two = compile_views([ITEMS]), compile_views([ANSWERS])
+    assert [plan.options.depth for plan in one.measuring()] == [8, 16, 32, 64]
+    assert [plan.options.depth for plan in two.measuring()] == [6, 9, 12]
+
+
+INNER = {"linkId": "1.1", "text": "x", "item": [{"linkId": "1.1.1", "definition": "d"}]}
+ANSWERED = {"resourceType": "QuestionnaireResponse", "item": [{"linkId": "1", "answer": [{"item": [INNER]}]}]}
+MEASURED = {"resourceType": "Observation", "valueQuantity": {"extension": [{"url": "u"}]}}
+
+
+@pytest.mark.parametrize(
+    ("resource", "views", "rows"),
+    [
+        (
+            ANSWERED,
+            [ANSWERS, TEXTS],
+            {"answers": [(["1"],), (["1.1"],), (["1.1.1"],)], "texts": [(["x"], ["d"])]},
+        ),
+        (MEASURED, [TAGGED, TAGS], {"tagged": [([True],)], "tags": [(["u"],)]}),
+    ],
+    ids=["the paths of a repeat", "the types of a choice"],
+)
+def test_what_is_joined_stays_alike_when_another_view_reads_more_of_one(
+    spark: SparkSession, resource: dict[str, Any], views: list[dict[str, Any]], rows: dict[str, Any]
+) -> None:
+    lines = spark.createDataFrame([(json.dumps(resource),)], "resource STRING")
+    for order in (views, views[::-1]):
+        with compile_views(order).run(lines) as frames:
+            assert {name: [tuple(row) for row in frame.collect()] for name, frame in frames.items()} == rows
+
+
+def test_paths_that_lead_through_each_other_are_refused() -> None:
+    with pytest.raises(ViewDefinitionError, match=r"QuestionnaireResponse\.item .* within"):
+        compile_views([view("QuestionnaireResponse", "linkId", repeat=["item", "item.item"])])
 
 
 @pytest.mark.parametrize("source", ["files", "frame"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -14,12 +15,14 @@ from botocore.credentials import Credentials
 from lambdas.shared import fhir_text
 from lambdas.shared.fhir_search import CONSISTENCY_HEADER
 from lambdas.shared.fhir_text import Resource
-from lambdas.shared.healthlake_http import HttpReply, SignedHttp
+from lambdas.shared.healthlake_http import HealthLakeThrottledError, HttpReply, SignedHttp
 from local.healthlake import DATASTORE_ID
 from local.healthlake.bundles import MAX_ENTRIES
 from local.healthlake.notices import PAYLOAD_CONTENT
 
 _HEADERS: Final = {"Content-Type": "application/fhir+json"}
+_PATIENCE, _PAUSE_SECONDS = 50, 0.1
+"""How often a page that was refused for the quota is asked for again, and how long after."""
 
 
 class HealthLakeClient:
@@ -63,9 +66,18 @@ class HealthLakeClient:
         parameters = [("_lastUpdated", f"ge{since}")] if since else []
         path: str | None = f"{self._base}/{resource_type}?{urlencode([*parameters, ('_count', str(count))])}"
         while path:
-            bundle = self._parsed(self._http.call("Search", "GET", path, headers=headers))
+            bundle = self._parsed(self._page(path, headers))
             yield from (entry["resource"] for entry in bundle["entry"])
             path = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), None)
+
+    def _page(self, path: str, headers: Mapping[str, str]) -> HttpReply:
+        """One page of a search. Reading all there is, a fast machine meets the quota of searches, and waits."""
+        for _ in range(_PATIENCE):
+            try:
+                return self._http.call("Search", "GET", path, headers=headers)
+            except HealthLakeThrottledError:
+                time.sleep(_PAUSE_SECONDS)
+        return self._http.call("Search", "GET", path, headers=headers)
 
     def transact(
         self, entries: Sequence[Mapping[str, Any]], kind: str = "transaction"

@@ -68,6 +68,14 @@ def test_search_pages_through_every_change_since(served: Served) -> None:
     assert list(client.search("Patient", since="2999-01-01T00:00:00Z")) == []
 
 
+def test_a_search_through_many_pages_waits_where_the_quota_refuses_one(served: Served) -> None:
+    served.client.put_all(patient(f"p{n}") for n in range(3))
+    pages = served.client.search("Patient", count=1)
+    assert next(pages)["id"] == "p0"
+    served.client.plan_faults(throttle=2)
+    assert [found["id"] for found in pages] == ["p1", "p2"]
+
+
 def test_search_lags_where_asked_and_leaves_out_what_is_not_indexed(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

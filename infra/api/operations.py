@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from infra.api.schemas import EXPORT_STATUSES
+
 READ: Final = "read"
 START: Final = "start"
 ADMIT: Final = "admit"
@@ -108,11 +110,7 @@ OPERATIONS: Final = (
         Call("states", "ListExecutions", "read", "list_exports", "list_exports", "export"),
         query=(
             _NEXT,
-            Query(
-                "status",
-                "Only those in this status",
-                values=("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"),
-            ),
+            Query("status", "Only those in this status", values=EXPORT_STATUSES),
         ),
     ),
     Operation(

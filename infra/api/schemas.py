@@ -10,6 +10,9 @@ from typing import Any, Final
 EXECUTION_NAME: Final = "^[A-Za-z0-9_-]{1,80}$"
 """What Step Functions takes as the name of an execution, without what would need encoding in a URL."""
 
+EXPORT_STATUSES: Final = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+"""Those of an execution of Step Functions."""
+
 _INSTANT = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$"
 
 _EMAIL = r"^[^@\s<>\"]{1,64}@[A-Za-z0-9.-]{1,180}\.[A-Za-z]{2,24}$"
@@ -92,7 +95,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "Export": _object(
         ("name", "status", "started_at"),
         name=_TEXT,
-        status={"type": "string", "enum": ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]},
+        status={"type": "string", "enum": list(EXPORT_STATUSES)},
         started_at=_MOMENT,
         ended_at=_MOMENT,
         options={"type": "object", "description": "What was asked for"},

@@ -16,7 +16,7 @@ setup: $(SETUP) ## the virtual environment, from the hash-pinned lock (skipped w
 $(SETUP): requirements.lock requirements-build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "Watershed needs Python 3.11 (AWS Glue 5.1 runs it). Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
-	@echo "Setting up .venv (about 1.8 GB, a few minutes the first time) ..."
+	@echo "Setting up .venv (about 2.3 GB, a few minutes the first time) ..."
 	@rm -rf .venv && $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-build.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-build-isolation -r requirements.lock

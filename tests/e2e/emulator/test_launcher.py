@@ -41,7 +41,8 @@ def test_a_stop_leaves_no_process_and_a_start_finds_everything_again(tmp_path: P
 
     emulator.stop()
     assert not emulator.is_running()
-    assert _group(leader) == []
+    # What was killed takes a moment to leave the list of processes.
+    until(lambda: _group(leader) == [])
     assert emulator.pid is None
 
     again = Emulator(tmp_path / "emulator")

@@ -118,10 +118,25 @@ class Need:
         """The children as the column list of a schema."""
         return ", ".join(f"{quote_name(k)} {c.ddl()}" for k, c in sorted(self.children.items()))
 
-    def keys_of_type(self, fhir_type: str) -> frozenset[str]:
-        """Every key, at any depth, whose value is of the FHIR type."""
-        found = {k for k, c in self.children.items() if c.fhir_type == fhir_type}
-        return frozenset(found.union(*(c.keys_of_type(fhir_type) for c in self.children.values())))
+    def holders(self, fhir_type: str) -> dict[str, frozenset[str]]:
+        """Every key, at any depth, whose value is of the FHIR type: with the keys of the objects that hold it.
+
+        The holder is "" where it is the resource itself or stands in an array.
+        """
+        found: dict[str, frozenset[str]] = {}
+        self._holders("", fhir_type, found, set())
+        return found
+
+    def _holders(
+        self, name: str, fhir_type: str, found: dict[str, frozenset[str]], seen: set[tuple[str, int]]
+    ) -> None:
+        if (name, id(self.children)) in seen:
+            return
+        seen.add((name, id(self.children)))
+        for key, child in self.children.items():
+            if child.fhir_type == fhir_type:
+                found[key] = found.get(key, frozenset()) | {name}
+            child._holders("" if child.repeats else key, fhir_type, found, seen)
 
 
 def root_need(resource_type: str) -> Need:

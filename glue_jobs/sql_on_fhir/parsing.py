@@ -5,8 +5,8 @@ bytes instead of characters and is about a quarter faster. What both have in com
 
 * The schema is the need of all views together; Spark's parser skips the rest of each line.
 * Decimals must keep their lexical form. Spark 4 hands on the text of a number as it stands in a file; Spark 3.5 and
-  `from_json` read it through a double. The numbers that a double would change (trailing zeros, exponents, many
-  digits) are put in quotes before parsing, so files with decimals take the `from_json` way on Spark 3.5.
+  `from_json` read it through a double, unless it is in quotes (see `decimals`). So files with decimals take the
+  `from_json` way on Spark 3.5.
 * `explode(array(...))` is a fence: Spark would copy `from_json` into every expression and filter above it.
 """
 
@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from glue_jobs.sql_on_fhir.decimals import exact_decimals
 from glue_jobs.sql_on_fhir.needs import Need
-from glue_jobs.sql_on_fhir.sql import case, named_struct, quote_name, quote_text
+from glue_jobs.sql_on_fhir.sql import named_struct, quote_name, quote_text
 from glue_jobs.sql_on_fhir.steps import ROOT
 
 if TYPE_CHECKING:
@@ -24,28 +25,6 @@ if TYPE_CHECKING:
 
 CORRUPT = "_corrupt_record"
 LINE = "value"
-
-# A number whose text is not what Java prints for the double it stands for (or might not be): `1.50`, `1e3`, `-0`,
-# more than 15 digits, or small and large ones that Java prints with an exponent. Whole lexemes only.
-_LOSSY = (
-    r"-?(?:[0-9]+\.[0-9]+0|0\.00[0-9]*|[0-9]{8,}\.[0-9]+|[0-9.]{16,}|[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+|(?<=-)0)"
-    r"(?![0-9.eE])"
-)
-
-
-def exact_decimals(text: str, keys: frozenset[str]) -> str:
-    """The line with the lossy numbers of decimal elements in quotes.
-
-    An unescaped `"key"` followed by a colon cannot occur inside a JSON string, so nothing else can match. One
-    replacement per key, because Java searches fast for a pattern that starts with fixed text. Lines
-    without such a number are only searched, not rewritten.
-    """
-    exact, lossy = text, []
-    for key in sorted(keys):
-        pattern, replacement = quote_text(rf'"{key}"\s*:\s*({_LOSSY})'), quote_text(f'"{key}":"$1"')
-        exact = f"regexp_replace({exact}, {pattern}, {replacement})"
-        lossy.append(f"{text} RLIKE {pattern}")
-    return case((" OR ".join(lossy), exact), otherwise=text) if lossy else text
 
 
 def schema(need: Need) -> str:
@@ -55,7 +34,7 @@ def schema(need: Need) -> str:
 
 def parsed_struct(need: Need, text: str) -> str:
     """The expression that parses a line."""
-    line = exact_decimals(text, need.keys_of_type("decimal"))
+    line = exact_decimals(text, need)
     options = f"map('columnNameOfCorruptRecord', '{CORRUPT}')"
     return f"explode(array(from_json({line}, {quote_text(schema(need))}, {options})))"
 
@@ -69,7 +48,7 @@ def parse_frame(resources: DataFrame, need: Need, column: str, carry: Sequence[s
 
 def parse_files(spark: SparkSession, paths: Sequence[str], need: Need, alone: bool) -> DataFrame:
     """The resources of one type in NDJSON files; `alone` says that no other type is asked for."""
-    if not alone or (need.keys_of_type("decimal") and not keeps_numbers(spark)):
+    if not alone or (need.holders("decimal") and not keeps_numbers(spark)):
         return parse_frame(lines_of_type(spark.read.text(list(paths)), need, alone), need, LINE, ())
     frame = spark.read.schema(schema(need)).option("columnNameOfCorruptRecord", CORRUPT).json(list(paths))
     fields = [(name, quote_name(name)) for name in (*sorted(need.children), CORRUPT)]

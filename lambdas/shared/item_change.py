@@ -86,18 +86,31 @@ class ItemTypeIndex:
     """The declared types by table, ready to be matched against images in DynamoDB JSON."""
 
     def __init__(self, item_types: Iterable[ItemType]) -> None:
-        self._by_table: dict[str, list[tuple[ItemType, list[tuple[str, dict[str, str]]]]]] = {}
-        for item_type in item_types:
-            wanted = [(name, {"S": value}) for name, value in item_type.match]
-            self._by_table.setdefault(item_type.table_name, []).append((item_type, wanted))
+        self._told_by: dict[str, tuple[str, dict[str, ItemType]]] = {}
+        self._declared: dict[str, list[tuple[ItemType, dict[str, dict[str, str]]]]] = {}
+        by_table: dict[str, list[ItemType]] = {}
+        for each in item_types:
+            by_table.setdefault(each.table_name, []).append(each)
+        for table_name, types in by_table.items():
+            conditions = [each.match[0] for each in types if len(each.match) == 1]
+            if len({name for name, _ in conditions}) == 1 and len(set(conditions)) == len(types):
+                # One attribute tells all types of the table apart, as is usual: one look, however many they are.
+                self._told_by[table_name] = (conditions[0][0], {each.match[0][1]: each for each in types})
+            else:
+                self._declared[table_name] = [
+                    (each, {name: {"S": value} for name, value in each.match}) for each in types
+                ]
 
     def match(self, table_name: str, image: Mapping[str, Any]) -> ItemType | None:
         """The type whose attribute values the image has; None where no declaration claims it."""
-        for item_type, wanted in self._by_table.get(table_name, ()):
-            for name, value in wanted:
-                if image.get(name) != value:
-                    break
-            else:
+        told_by = self._told_by.get(table_name)
+        if told_by:
+            try:
+                return told_by[1].get(image[told_by[0]]["S"])
+            except (KeyError, TypeError):
+                return None
+        for item_type, wanted in self._declared.get(table_name, ()):
+            if all(image.get(name) == value for name, value in wanted.items()):
                 return item_type
         return None
 
@@ -122,7 +135,8 @@ def item_change(record: Mapping[str, Any], item_types: ItemTypeIndex, landed: La
     sequence_number = change.get("SequenceNumber")
     if not (isinstance(sequence_number, str) and _SEQUENCE_NUMBER(sequence_number)):
         raise ItemChangeError("not_a_stream_record", "SequenceNumber must be up to 40 digits")
-    changed_at, hour = _changed_at(change.get("ApproximateCreationDateTime"))
+    seconds = change.get("ApproximateCreationDateTime")
+    changed_at, hour = _moment(seconds) if type(seconds) is int else _changed_at(seconds)
     keys, new, old = _mapping(change, "Keys"), change.get("NewImage"), change.get("OldImage")
     try:
         texts = record_json(keys, new, old)
@@ -194,8 +208,6 @@ def _table(stream_arn: str) -> tuple[str, str]:
 
 def _changed_at(seconds: Any) -> tuple[str, str]:
     """The time of the change as JSON, and the hour's path; the API's model lets a record come without one."""
-    if type(seconds) is int:
-        return _moment(seconds)
     if seconds is None:
         return "null", _NO_HOUR
     if not isinstance(seconds, float):

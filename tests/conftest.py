@@ -18,17 +18,24 @@ if TYPE_CHECKING:
 os.environ["TZ"] = "Asia/Kathmandu"
 time.tzset()
 
+
+def examples(usually: int) -> int:
+    """How many examples a property test tries.
+
+    ``WATERSHED_EXAMPLES=10`` makes it ten times as many, ``WATERSHED_EXAMPLES_MIN=5000`` as many at least.
+    """
+    least = int(os.environ.get("WATERSHED_EXAMPLES_MIN", "0"))
+    return max(least, round(usually * float(os.environ.get("WATERSHED_EXAMPLES", "1"))))
+
+
 # A busy machine is no failure: no example has a deadline.
-settings.register_profile("watershed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "watershed", max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("watershed")
 
 # The modes that tests of both run in; the session of the other tests has the first.
 ANSI_MODES = os.environ.get("WATERSHED_ANSI", "false,true").split(",")
-
-
-def examples(usually: int) -> int:
-    """How many examples a long property test tries: `WATERSHED_EXAMPLES=10` makes it ten times as many."""
-    return round(usually * float(os.environ.get("WATERSHED_EXAMPLES", "1")))
 
 
 LANDING_BUCKET = "watershed-landing-test"

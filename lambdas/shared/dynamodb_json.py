@@ -3,8 +3,7 @@
 Text in, text out: a number's digits are copied as they came and never become a Python number, because
 DynamoDB keeps 38 digits, a float 15, and even ``decimal`` contexts round. This is the hot path of the
 sinks, so it writes strings instead of building objects to serialise, and checks on the way only what would
-not fail by itself. ``orjson`` in place of the texts was a tenth faster when tried, too little for a
-compiled wheel of another architecture in every zip: nearly all of the time goes into visiting the values.
+not fail by itself. docs/benchmarks.md says what was tried and what bounds it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _JSON_NUMBER = re.compile(r"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9
 _LOOSE_NUMBER = re.compile(r"([+-]?)0*([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]{1,3})?").fullmatch
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?").fullmatch
 
-_MAX_NAMES = 200
+_MAX_NAMES, _MAX_REMEMBERED = 200, 1024
 """Maps of more names are keyed by data, and no two of them alike: they would fill the memory of shapes."""
 
 
@@ -43,7 +42,7 @@ class NotDynamoDbJsonError(ValueError):
         super().__init__(f"{attribute}: {problem}" if attribute else problem)
 
 
-def number_text(value: object) -> str:
+def number_text(value: Any) -> str:
     """The digits of a DynamoDB number as a JSON number: verbatim where they are one already.
 
     ``+5``, ``007`` and ``.5``, which DynamoDB does not write but its imitations do, are respelt with the
@@ -53,12 +52,13 @@ def number_text(value: object) -> str:
     ------
     NotDynamoDbJsonError : not a number
     """
-    if not isinstance(value, str):
-        raise NotDynamoDbJsonError("a number must be a text of digits")
-    if value.isdigit() and value.isascii() and value[0] != "0":
-        return value  # most are whole, and this is a third of what the pattern takes
-    if _JSON_NUMBER(value):
-        return value
+    try:
+        # Most are whole, and to see that takes a third of what the pattern does.
+        if (value.isdigit() and value.isascii() and value[0] != "0") or _JSON_NUMBER(value):
+            text: str = value
+            return text
+    except (AttributeError, TypeError):
+        raise NotDynamoDbJsonError("a number must be a text of digits") from None
     loose = _LOOSE_NUMBER(value)
     if not loose or not any(character.isdigit() for character in value):
         raise NotDynamoDbJsonError("not a number")
@@ -86,7 +86,7 @@ def _null(_value: Any) -> str:
 
 def _elements(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise NotDynamoDbJsonError("sets and lists must be arrays")
+        raise NotDynamoDbJsonError("sets must be arrays")
     return value
 
 
@@ -96,10 +96,9 @@ def _numeric_order(text: str) -> tuple[Decimal, str]:
 
 def _string_set(value: Any) -> str:
     # Sorted as texts, not as their escaped forms: by code point, which is the order of their UTF-8 too.
-    try:
-        return f"[{','.join(map(encode_basestring, sorted(_elements(value))))}]"
-    except TypeError:
-        raise NotDynamoDbJsonError("SS must hold texts") from None
+    if not isinstance(value, list):
+        raise NotDynamoDbJsonError("SS must be an array")
+    return f"[{','.join([encode_basestring(each) for each in sorted(value)])}]"
 
 
 def _number_set(value: Any) -> str:
@@ -111,14 +110,17 @@ def _binary_set(value: Any) -> str:
 
 
 def _list(value: Any) -> str:
-    return f"[{','.join(_texts(_elements(value)))}]"
+    if not isinstance(value, list):
+        raise NotDynamoDbJsonError("L must be an array")
+    return f"[{','.join([_WRITERS[tag](each[tag]) for each in value for (tag,) in (each,)])}]"
 
 
 def _map(value: Any) -> str:
-    if not isinstance(value, dict):
-        raise NotDynamoDbJsonError("M must be a map")
     shape = _remembered_shape(tuple(value)) if len(value) <= _MAX_NAMES else _shape(tuple(value))
-    return shape.json % tuple(_texts(shape.values(value)))
+    filled = shape.pieces.copy()
+    # A TypeError for what is no map.
+    filled[1::2] = [_WRITERS[tag](each[tag]) for each in shape.values(value) for (tag,) in (each,)]
+    return "".join(filled)
 
 
 _WRITERS: Mapping[str, Callable[[Any], str]] = {
@@ -136,13 +138,21 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = {
 
 
 def _texts(values: Iterable[Any]) -> list[str]:
-    """``value_json`` of each, checked only where this fails: the loop that everything goes through."""
-    try:
-        return [_WRITERS[tag](value[tag]) for value in values for (tag,) in (value,)]
-    except NotDynamoDbJsonError:
-        raise
-    except (KeyError, TypeError, ValueError):
-        return [value_json(value) for value in values]
+    """The JSON text of each value, or any of ``_MALFORMED``: the loop that everything goes through.
+
+    Lists and maps have it written out, because a call for each would cost a record a hundredth of its time.
+    """
+    return [_WRITERS[tag](value[tag]) for value in values for (tag,) in (value,)]
+
+
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+"""What comes of writing a value that is none: to check each one first would take as long again."""
+
+
+def _problem(error: Exception) -> NotDynamoDbJsonError:
+    if isinstance(error, NotDynamoDbJsonError):
+        return error
+    return NotDynamoDbJsonError(f"a value must be one type tag ({', '.join(_WRITERS)}) and its content")
 
 
 def value_json(attribute_value: Any) -> str:
@@ -153,67 +163,50 @@ def value_json(attribute_value: Any) -> str:
     NotDynamoDbJsonError : not an attribute value
     """
     try:
-        ((tag, value),) = attribute_value.items()
-    except (AttributeError, TypeError, ValueError):
-        raise NotDynamoDbJsonError("a value must be one type tag with its value") from None
-    if tag == "S" and not isinstance(value, str):
-        raise NotDynamoDbJsonError("S must be a text")
-    writer = _WRITERS.get(tag)
-    if writer is None:
-        raise NotDynamoDbJsonError(f"unknown type; known are {', '.join(_WRITERS)}")
-    return writer(value)
+        return _texts([attribute_value])[0]
+    except _MALFORMED as error:
+        raise _problem(error) from None
+
+
+_Names = tuple[str, ...]
+_Values = tuple[Any, ...]
+_GAP = "\0"
+"""Stands for a value in the text of a map. In escaped names are no control characters."""
+
+
+def _sorted_values(names: _Names) -> Callable[[Any], _Values]:
+    """What takes the values of a map with these names, sorted by name. It raises a KeyError for one without."""
+    ordered = sorted(names)
+    if len(ordered) > 1:
+        return itemgetter(*ordered)
+    if ordered:  # for one name itemgetter gives no tuple
+        return lambda image: (image[ordered[0]],)
+    return lambda image: tuple(dict.values(image))  # a TypeError for what is no map
+
+
+def _text_with_gaps(names: _Names) -> str:
+    return f"{{{','.join([f'{encode_basestring(name)}:{_GAP}' for name in sorted(names)])}}}"
+
+
+def _pieces(text_with_gaps: str) -> list[str]:
+    """The text cut up, with an empty piece for each gap: to fill and join a copy of them takes half as long as
+    ``%``, which reads every character of the text."""
+    return [piece for literal in text_with_gaps.split(_GAP) for piece in (literal, "")][:-1]
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What maps of the same names share: how to take their values, sorted by name, and their text, with
-    ``%s`` for each value."""
+    """What maps of the same names share: how to take their values, sorted by name, and the pieces of their text."""
 
-    values: Callable[[Any], tuple[Any, ...]]
-    json: str
-
-
-def _shape(names: tuple[str, ...]) -> _Shape:
-    ordered = sorted(names)
-    members = ",".join([encode_basestring(name).replace("%", "%%") + ":%s" for name in ordered])
-    # itemgetter gives a tuple from two names on.
-    values = (
-        itemgetter(*ordered) if len(ordered) > 1 else lambda image: tuple([image[name] for name in ordered])
-    )
-    return _Shape(values, f"{{{members}}}")
+    values: Callable[[Any], _Values]
+    pieces: list[str]
 
 
-_remembered_shape = lru_cache(maxsize=1024)(_shape)  # the items of a type have mostly the same names
+def _shape(names: _Names) -> _Shape:
+    return _Shape(_sorted_values(names), _pieces(_text_with_gaps(names)))
 
 
-@dataclass(frozen=True, slots=True)
-class _RecordShape:
-    """The shapes of a record's three maps, and the text of all, with ``%s`` for each value.
-
-    ``alike``: the images have the same names; ``keys_count``: how many names the keys have.
-    """
-
-    keys: Callable[[Any], tuple[Any, ...]]
-    new: Callable[[Any], tuple[Any, ...]]
-    old: Callable[[Any], tuple[Any, ...]]
-    json: str
-    alike: bool
-    keys_count: int
-
-
-_NO_IMAGE = _Shape(lambda _: (), "null")
-
-
-def _record_shape(
-    keys: tuple[str, ...], new: tuple[str, ...] | None, old: tuple[str, ...] | None
-) -> _RecordShape:
-    of_keys, of_new, of_old = (_NO_IMAGE if names is None else _shape(names) for names in (keys, new, old))
-    json = f'"keys":{of_keys.json},"new_image":{of_new.json},"old_image":{of_old.json}'
-    alike = new is not None and old is not None and sorted(new) == sorted(old)
-    return _RecordShape(of_keys.values, of_new.values, of_old.values, json, alike, len(keys))
-
-
-_remembered_record = lru_cache(maxsize=1024)(_record_shape)
+_remembered_shape = lru_cache(_MAX_REMEMBERED)(_shape)  # the items of a type have mostly the same names
 
 
 def image_json(image: Any) -> str:
@@ -227,7 +220,7 @@ def image_json(image: Any) -> str:
         raise NotDynamoDbJsonError("an image must be a map of attributes")
     try:
         return _map(image)
-    except NotDynamoDbJsonError:
+    except _MALFORMED:
         raise _first_problem(image) from None
 
 
@@ -241,6 +234,50 @@ def _first_problem(image: dict[str, Any]) -> NotDynamoDbJsonError:
     raise AssertionError("every attribute can be written")
 
 
+@dataclass(frozen=True, slots=True)
+class _RecordShape:
+    """What records share whose three maps have the same names.
+
+    Attributes
+    ----------
+    keys, new, old : how to take the values of each, sorted by name
+    pieces : of the text of all three
+    alike : the images have the same names
+    places : of the values of an image
+    """
+
+    keys: Callable[[Any], _Values]
+    new: Callable[[Any], _Values]
+    old: Callable[[Any], _Values]
+    pieces: list[str]
+    alike: bool
+    places: range
+
+
+def _record_shape(keys: _Names, new: _Names | None, old: _Names | None) -> _RecordShape:
+    texts = ["null" if names is None else _text_with_gaps(names) for names in (keys, new, old)]
+    of_keys, of_new, of_old = (
+        _no_values if names is None else _sorted_values(names) for names in (keys, new, old)
+    )
+    return _RecordShape(
+        keys=of_keys,
+        new=of_new,
+        old=of_old,
+        pieces=_pieces('"keys":{},"new_image":{},"old_image":{}'.format(*texts)),
+        alike=new is not None and old is not None and sorted(new) == sorted(old),
+        places=range(len(new or ())),
+    )
+
+
+def _no_values(_image: None) -> _Values:
+    return ()
+
+
+_remembered_record = lru_cache(_MAX_REMEMBERED)(_record_shape)
+_likely_shapes: dict[tuple[int, int, int], _RecordShape] = {}
+"""The last shape of each three sizes: to try it is quicker than to collect the names."""
+
+
 def record_json(keys: dict[str, Any], new: dict[str, Any] | None, old: dict[str, Any] | None) -> str:
     """``"keys":{…},"new_image":{…},"old_image":null``: each as ``image_json``, in one go.
 
@@ -250,13 +287,39 @@ def record_json(keys: dict[str, Any], new: dict[str, Any] | None, old: dict[str,
     ------
     NotDynamoDbJsonError : in one of them
     """
-    shape_of = _remembered_record if len(new or ()) + len(old or ()) <= _MAX_NAMES else _record_shape
-    shape = shape_of(tuple(keys), None if new is None else tuple(new), None if old is None else tuple(old))
-    values, former = shape.new(new), shape.old(old)
-    if not shape.alike:
-        return shape.json % tuple(_texts(shape.keys(keys) + values + former))
-    texts = _texts(shape.keys(keys) + values)
-    old_texts = texts[shape.keys_count :]
-    for place in compress(range(len(old_texts)), map(ne, values, former)):
-        old_texts[place] = value_json(former[place])
-    return shape.json % (*texts, *old_texts)
+    try:
+        sizes = (len(keys), -1 if new is None else len(new), -1 if old is None else len(old))
+        try:
+            shape = _likely_shapes[sizes]
+            own, values, former = shape.keys(keys), shape.new(new), shape.old(old)
+        except KeyError:  # other names
+            shape = _shape_of(sizes, keys, new, old)
+            own, values, former = shape.keys(keys), shape.new(new), shape.old(old)
+        if shape.alike:
+            differs = [*map(ne, values, former)]
+            texts = _texts([*own, *values, *compress(former, differs)])
+            start, end = len(own), len(own) + len(values)
+            old_texts = texts[start:end]
+            for written, place in enumerate(compress(shape.places, differs), end):
+                old_texts[place] = texts[written]
+            texts[end:] = old_texts
+        else:
+            texts = _texts(own + values + former)
+    except _MALFORMED as error:
+        raise _problem(error) from None
+    filled = shape.pieces.copy()
+    filled[1::2] = texts
+    return "".join(filled)
+
+
+def _shape_of(
+    sizes: tuple[int, int, int], keys: Iterable[str], new: Iterable[str] | None, old: Iterable[str] | None
+) -> _RecordShape:
+    """The shape of these names, and from now on the likely one of these sizes."""
+    names = (tuple(keys), None if new is None else tuple(new), None if old is None else tuple(old))
+    if sum(sizes) > _MAX_NAMES:
+        return _record_shape(*names)
+    if len(_likely_shapes) >= _MAX_REMEMBERED:
+        _likely_shapes.clear()
+    shape = _likely_shapes[sizes] = _remembered_record(*names)
+    return shape

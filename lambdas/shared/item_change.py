@@ -8,12 +8,12 @@ they belong under. Nothing here reads a clock or talks to AWS.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from json.encoder import encode_basestring
-from typing import Any, NamedTuple
+from typing import Any
 
 from lambdas.shared.dynamodb_json import NotDynamoDbJsonError, image_json, number_text, record_json
 from lambdas.shared.hive import MAX_SEGMENT_BYTES, hour_path, partition_path
@@ -54,10 +54,12 @@ class Landed:
         return f'"landed_at":"{at}","landed_by":{encode_basestring(self.by)}'
 
 
-class Envelope(NamedTuple):
+@dataclass(slots=True)
+class Envelope:
     """One NDJSON line (with its newline) and the partition path that it lands under, from ``items/`` on.
 
-    A tuple, as is ``ItemChange``: two frozen dataclasses cost a record half a microsecond of its eleven.
+    Nobody changes it, nor an ``ItemChange``; but a frozen dataclass takes three times as long to make, and a
+    named tuple longer still.
     """
 
     item_type: str
@@ -65,7 +67,8 @@ class Envelope(NamedTuple):
     line: bytes
 
 
-class ItemChange(NamedTuple):
+@dataclass(slots=True)
+class ItemChange:
     """One change and its lines: one, or two where the change turned the item into another type.
 
     The line of the type that the item has now comes first.
@@ -83,18 +86,31 @@ class ItemTypeIndex:
     """The declared types by table, ready to be matched against images in DynamoDB JSON."""
 
     def __init__(self, item_types: Iterable[ItemType]) -> None:
-        self._by_table: dict[str, list[tuple[ItemType, dict[str, Any]]]] = {}
-        for item_type in item_types:
-            wanted = {name: {"S": value} for name, value in item_type.match}
-            self._by_table.setdefault(item_type.table_name, []).append((item_type, wanted))
+        self._told_by: dict[str, tuple[str, dict[str, ItemType]]] = {}
+        self._declared: dict[str, list[tuple[ItemType, dict[str, dict[str, str]]]]] = {}
+        by_table: dict[str, list[ItemType]] = {}
+        for each in item_types:
+            by_table.setdefault(each.table_name, []).append(each)
+        for table_name, types in by_table.items():
+            conditions = [each.match[0] for each in types if len(each.match) == 1]
+            if len({name for name, _ in conditions}) == 1 and len(set(conditions)) == len(types):
+                # One attribute tells all types of the table apart, as is usual: one look, however many they are.
+                self._told_by[table_name] = (conditions[0][0], {each.match[0][1]: each for each in types})
+            else:
+                self._declared[table_name] = [
+                    (each, {name: {"S": value} for name, value in each.match}) for each in types
+                ]
 
     def match(self, table_name: str, image: Mapping[str, Any]) -> ItemType | None:
         """The type whose attribute values the image has; None where no declaration claims it."""
-        for item_type, wanted in self._by_table.get(table_name, ()):
-            for name in wanted:
-                if image.get(name) != wanted[name]:
-                    break
-            else:
+        told_by = self._told_by.get(table_name)
+        if told_by:
+            try:
+                return told_by[1].get(image[told_by[0]]["S"])
+            except (KeyError, TypeError):
+                return None
+        for item_type, wanted in self._declared.get(table_name, ()):
+            if all(image.get(name) == value for name, value in wanted.items()):
                 return item_type
         return None
 
@@ -111,50 +127,60 @@ def item_change(record: Mapping[str, Any], item_types: ItemTypeIndex, landed: La
     ItemChangeError : the record cannot be read; with the reason for the quarantine
     """
     event_id = _text(record, "eventID")
-    event_name = _text(record, "eventName")
+    event_name = record.get("eventName")
     if event_name not in EVENT_NAMES:
         raise ItemChangeError("not_a_stream_record", f"eventName must be one of {', '.join(EVENT_NAMES)}")
-    change = _mapping(record, "dynamodb")
-    sequence_number = _text(change, "SequenceNumber")
-    if not _SEQUENCE_NUMBER(sequence_number):
-        raise ItemChangeError("not_a_stream_record", "SequenceNumber must be up to 40 digits")
-    changed_at, hour = _changed_at(change)
     table_name, table_json = _table(_text(record, "eventSourceARN"))
-    keys = _mapping(change, "Keys")
-    new, old = change.get("NewImage"), change.get("OldImage")
-    images = [image for image in (new, old) if image is not None]
-    for image in images:
-        if not isinstance(image, dict):
-            raise ItemChangeError("not_dynamodb_json", "an image must be a map of attributes")
+    change = _mapping(record, "dynamodb")
+    sequence_number = change.get("SequenceNumber")
+    if not (isinstance(sequence_number, str) and _SEQUENCE_NUMBER(sequence_number)):
+        raise ItemChangeError("not_a_stream_record", "SequenceNumber must be up to 40 digits")
+    seconds = change.get("ApproximateCreationDateTime")
+    changed_at, hour = _moment(seconds) if type(seconds) is int else _changed_at(seconds)
+    keys, new, old = _mapping(change, "Keys"), change.get("NewImage"), change.get("OldImage")
+    try:
+        texts = record_json(keys, new, old)
+    except NotDynamoDbJsonError:
+        for name, image in (("Keys", keys), ("NewImage", new), ("OldImage", old)):
+            image_text(name, image)  # one of them says where and why
+        raise
     expired = event_name == "REMOVE" and _expired(record.get("userIdentity"))
-    before = (
-        f'{{"event_id":{encode_basestring(event_id)},"event_name":"{event_name}",'
-        f'"sequence_number":"{sequence_number}","changed_at":{changed_at},"table_name":{table_json},"item_type":'
-    )
-    after = f',{_item_texts(keys, new, old)},"expired":{"true" if expired else "false"},{landed.members}}}\n'
     envelopes = []
-    for item_type, image in _claims(item_types, table_name, images or [keys]):
-        name = item_type.name if item_type else UNMATCHED
-        own = _attribute_partitions(item_type, image) if item_type and item_type.partition_by else ""
+    for item_type, image in _claims(item_types, table_name, keys, new, old):
+        name, own = UNMATCHED, ""
+        if item_type is not None:
+            name = item_type.name
+            if item_type.partition_by:
+                own = _attribute_partitions(item_type, image)
+        line = (
+            f'{{"event_id":{encode_basestring(event_id)},"event_name":"{event_name}",'
+            f'"sequence_number":"{sequence_number}","changed_at":{changed_at},"table_name":{table_json},'
+            f'"item_type":"{name}",{texts},"expired":{"true" if expired else "false"},{landed.members}}}\n'
+        )
         try:
-            line = f'{before}"{name}"{after}'.encode()
+            envelopes.append(Envelope(name, f"{_type_path(table_name, name)}{own}{hour}", line.encode()))
         except UnicodeEncodeError:
             raise ItemChangeError("not_unicode", "holds half of a surrogate pair") from None
-        envelopes.append(Envelope(name, f"{_type_path(table_name, name)}{own}{hour}", line))
     return ItemChange(event_id, event_name, table_name, sequence_number, expired, tuple(envelopes))
 
 
 def _claims(
-    item_types: ItemTypeIndex, table_name: str, images: list[dict[str, Any]]
-) -> list[tuple[ItemType | None, dict[str, Any]]]:
+    item_types: ItemTypeIndex,
+    table_name: str,
+    keys: dict[str, Any],
+    new: dict[str, Any] | None,
+    old: dict[str, Any] | None,
+) -> Sequence[tuple[ItemType | None, dict[str, Any]]]:
     """Each type that the change concerns, with the image that says so; the type it has now comes first."""
-    first = item_types.match(table_name, images[0])
-    claims = [(first, images[0])]
-    if len(images) > 1:
-        former = item_types.match(table_name, images[1])
-        if former is not None and former is not first:
-            claims.append((former, images[1]))
-    return claims
+    if new is None:
+        image = keys if old is None else old
+        return [(item_types.match(table_name, image), image)]
+    now = item_types.match(table_name, new)
+    if old is not None:
+        former = item_types.match(table_name, old)
+        if former is not None and former is not now:
+            return [(now, new), (former, old)]
+    return [(now, new)]
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
@@ -180,40 +206,29 @@ def _table(stream_arn: str) -> tuple[str, str]:
     return arn[1], encode_basestring(arn[1])
 
 
-def _changed_at(change: Mapping[str, Any]) -> tuple[str, str]:
+def _changed_at(seconds: Any) -> tuple[str, str]:
     """The time of the change as JSON, and the hour's path; the API's model lets a record come without one."""
-    seconds = change.get("ApproximateCreationDateTime")
     if seconds is None:
         return "null", _NO_HOUR
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    if not isinstance(seconds, float):
         raise ItemChangeError("not_a_stream_record", "ApproximateCreationDateTime must be epoch seconds")
-    try:
-        return _moment(seconds)
-    except (ValueError, OverflowError, OSError):
-        problem = "ApproximateCreationDateTime must be epoch seconds within the years 1 to 9999"
-        raise ItemChangeError("not_a_stream_record", problem) from None
+    return _moment(seconds)
 
 
 @lru_cache(maxsize=1024)
 def _moment(seconds: float) -> tuple[str, str]:
     """JSON text and hour path; many changes share a second, the precision that streams give."""
-    moment = datetime.fromtimestamp(seconds, tz=UTC)
+    try:
+        moment = datetime.fromtimestamp(seconds, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        problem = "ApproximateCreationDateTime must be epoch seconds within the years 1 to 9999"
+        raise ItemChangeError("not_a_stream_record", problem) from None
     return f'"{moment.isoformat().replace("+00:00", "Z")}"', hour_path(moment)
 
 
 @lru_cache(maxsize=256)
 def _type_path(table_name: str, item_type: str) -> str:
     return "items/" + partition_path((("table_name", table_name), ("item_type", item_type)))
-
-
-def _item_texts(keys: dict[str, Any], new: Any, old: Any) -> str:
-    """The members of an envelope for the keys and both images."""
-    try:
-        return record_json(keys, new, old)
-    except NotDynamoDbJsonError:
-        for name, image in (("Keys", keys), ("NewImage", new), ("OldImage", old)):
-            image_text(name, image)  # one of them says where and why
-        raise
 
 
 def image_text(name: str, image: Any) -> str:

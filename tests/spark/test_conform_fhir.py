@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from glue_jobs.conform import fhir
 from glue_jobs.conform.export_manifests import ManifestError
-from tests.conftest import LAKE_BUCKET, LANDING_BUCKET
+from tests.conftest import LAKE_BUCKET, LANDING_BUCKET, examples
 from tests.spark.landed_exports import FhirLake, LandedExport, expected_state, line
 
 pytestmark = pytest.mark.spark
@@ -323,7 +323,7 @@ def timelines(draw: st.DrawFn) -> list[LandedExport]:
     return exports
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck))
 @given(exports=timelines(), data=st.data())
 def test_any_order_any_repetition_any_split_gives_the_same_table(
     spark: SparkSession, mirror: Path, exports: list[LandedExport], data: st.DataObject

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambdas.shared import dynamodb_json
 from lambdas.shared.dynamodb_json import (
     NotDynamoDbJsonError,
     image_json,
@@ -149,6 +150,39 @@ def _one_by_one(keys: dict[str, Any], new: dict[str, Any] | None, old: dict[str,
 def test_a_change_of_one_attribute_changes_that_alone(old: dict[str, Any], value: dict[str, Any]) -> None:
     new = {**dict(reversed(old.items())), next(iter(old)): value}
     assert record_json({}, new, old) == _one_by_one({}, new, old)
+
+
+def test_records_of_the_same_sizes_and_other_names_are_not_confused() -> None:
+    first, second = ({name: {"S": name} for name in names} for names in ("ab", "ac"))
+    for keys, new, old in ((first, first, first), (second, second, second), (first, second, first)) * 2:
+        assert record_json(keys, new, old) == _one_by_one(keys, new, old)
+        assert record_json(keys, None, old) == _one_by_one(keys, None, old)
+
+
+@pytest.mark.parametrize("image", ["", "a", "ab", [], [1], [1, 2], 5, True, {"a": {"S": "x"}}.items()])
+def test_an_image_that_is_no_map_is_refused(image: Any) -> None:
+    for good in ({}, {"a": {"S": "x"}}, {"a": {"S": "x"}, "b": {"S": "x"}}):
+        record_json({}, good, good)  # so that a shape of its size is known
+        with pytest.raises(NotDynamoDbJsonError):
+            record_json({}, image, None)
+        with pytest.raises(NotDynamoDbJsonError):
+            record_json({}, good, image)
+
+
+@pytest.mark.parametrize("value", [[{}, {"S": "a", "N": "1"}], [{"S": "a", "N": "1"}, {}]])
+def test_one_tag_too_many_does_not_make_up_for_one_missing(value: list[Any]) -> None:
+    with pytest.raises(NotDynamoDbJsonError):
+        value_json({"L": value})
+    with pytest.raises(NotDynamoDbJsonError):
+        record_json({}, dict(zip("ab", value, strict=True)), None)
+
+
+def test_sizes_that_never_come_again_do_not_fill_the_memory() -> None:
+    maps = [{f"{number:02d}": {"N": "1"} for number in range(size)} for size in range(100)]
+    for new in maps[:50]:
+        for old in maps:
+            assert record_json({}, new, old) == _one_by_one({}, new, old)
+    assert len(dynamodb_json._likely_shapes) <= dynamodb_json._MAX_REMEMBERED
 
 
 def test_a_map_of_very_many_names_is_written_like_any() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -108,6 +109,29 @@ def test_the_item_type(new: Any, old: Any, types: list[str]) -> None:
     assert [line["item_type"] for _, line in lines] == types
     for (partition, _), item_type in zip(lines, types, strict=True):
         assert f"/item_type={item_type}/" in partition
+
+
+MANY = [("A", (("kind", "a"),)), ("B", (("kind", "b"),))]
+
+
+@pytest.mark.parametrize("others", [[], [("C", (("kind", "c"), ("of", "x")))], [("C", (("of", "x"),))]])
+def test_types_are_told_apart_by_one_attribute_or_by_several(others: list[Any]) -> None:
+    usual = item_types()[0]
+    types = [replace(usual, name=name, match=match) for name, match in [*MANY, *others]]
+    index = ItemTypeIndex(types)
+
+    def name_of(**image: Any) -> str | None:
+        found = index.match(usual.table_name, image)
+        return found.name if found else None
+
+    assert name_of(kind={"S": "a"}) == "A"
+    assert name_of(kind={"S": "b"}, of={"S": "y"}) == "B"
+    assert name_of(kind={"S": "c"}, of={"S": "x"}) == ("C" if others else None)
+    unknown: list[Any] = [{"S": "d"}, {"N": "1"}, {"S": ["a"]}, {"L": []}, {}, [], "a", None]
+    for other in unknown:
+        assert name_of(kind=other) is None
+    assert name_of() is None
+    assert index.match("elsewhere", {"kind": {"S": "a"}}) is None
 
 
 def test_a_table_that_nobody_declared_lands_all_the_same() -> None:

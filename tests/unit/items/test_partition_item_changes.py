@@ -30,6 +30,7 @@ from lambdas.partition_item_changes.transform import (
 from lambdas.shared.item_change import ItemTypeIndex
 from lambdas.shared.landing_object import LandingObject
 from local.emulator.pipe_template import render
+from tests.conftest import examples
 from tests.unit.items.records import LANDED_ONCE, item_types, patient, reading, record, registry_key
 
 INDEX = ItemTypeIndex(item_types())
@@ -153,7 +154,7 @@ _GARBAGE = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.lists(st.one_of(_CHANGES.map(lambda each: in_firehose([each])[0]["data"]), _GARBAGE), max_size=40),
     st.integers(0, 20_000),
@@ -185,7 +186,7 @@ def test_whatever_comes_every_record_is_answered_once_and_nothing_is_lost(
     assert failed == {position for each in missing for position in each.positions}
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(_CHANGES, max_size=40))
 def test_both_deliveries_land_the_same_lines_under_the_same_partitions(records: list[Any]) -> None:
     direct = plan_batch(records, INDEX, LANDED_ONCE)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lambdas.shape_item_change.handler import NotAPipeBatchError, handler
 from lambdas.shape_item_change.shape import MAX_BATCH_BYTES, MAX_EVENTS, Shaped, event_bytes, shape_batch
 from lambdas.shared.item_change import ItemTypeIndex
+from tests.conftest import examples
 from tests.unit.items.records import item_types, patient, reading, record, registry_key
 
 INDEX = ItemTypeIndex(item_types())
@@ -127,7 +128,7 @@ _BATCH = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(_BATCH)
 def test_a_batch_of_five_always_fits_into_one_call(records: list[Any]) -> None:
     """Ten entries and 256 KB is what PutEvents takes; a pipe that exceeds it would retry for ever."""

@@ -22,6 +22,7 @@ from lambdas.land_item_changes.sink import (
 from lambdas.shared.item_change import ItemTypeIndex, Landed
 from lambdas.shared.landing_entries import sequence_number
 from lambdas.shared.landing_object import LandingObject
+from tests.conftest import examples
 from tests.unit.items.event_source_mapping import EventSourceMapping, Record
 from tests.unit.items.records import item_types, patient, reading, record, registry_key
 
@@ -177,7 +178,7 @@ _RECORDS = st.lists(
 _FAULTS = st.dictionaries(st.integers(0, 60), st.sampled_from(["before", "after"]), max_size=25)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(_RECORDS, _FAULTS, st.frozensets(st.integers(0, 30), max_size=6), st.integers(1, 40), st.booleans())
 def test_whatever_fails_nothing_is_lost_and_nothing_invented(
     records: list[Record], faults: dict[int, str], crashes: frozenset[int], batch_size: int, bisect: bool
@@ -200,7 +201,7 @@ def test_whatever_fails_nothing_is_lost_and_nothing_invented(
     assert store.refused == wanted.refused
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(_RECORDS, st.data())
 def test_redelivery_and_splitting_change_nothing_downstream(
     records: list[Record], data: st.DataObject
@@ -217,7 +218,7 @@ def test_redelivery_and_splitting_change_nothing_downstream(
     assert store.refused == wanted.refused
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(_RECORDS)
 def test_the_same_batch_again_writes_the_same_objects(records: list[Record]) -> None:
     store = Store()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from local.query.pushdown import Comparison, Need, analyse
 from local.query.translate import ATHENA, parse, to_engine
+from tests.conftest import examples
 
 SCHEMA = {
     "t0": {"id": "int", "kind": "string", "flag": "boolean", "day": "date", "at": "timestamp"},
@@ -106,7 +107,7 @@ CONDITIONS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     st.sampled_from(["join", "left join", "right join", "full join"]),
     st.sampled_from(["a.id = b.id", "a.kind = b.kind", "a.id = b.id and b.note = 'n1'"]),

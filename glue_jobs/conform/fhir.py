@@ -33,9 +33,17 @@ from glue_jobs.conform.fhir_deletes import (
     plan_reconciliation,
     remember_full_exports,
 )
-from glue_jobs.conform.fhir_lines import BLANK, parse_deletions, parse_resources, read_lines, refused_lines
+from glue_jobs.conform.fhir_lines import (
+    BLANK,
+    LineFile,
+    parse_deletions,
+    parse_resources,
+    read_lines,
+    refused_lines,
+)
 from glue_jobs.conform.fhir_winners import FEW, KEY, PLACE, tally, winners, with_texts, with_tombstones
 from glue_jobs.lake.erased import blank_erased
+from glue_jobs.lake.keys import in_slots, slots_taken
 from glue_jobs.lake.ledger import record
 from glue_jobs.lake.merge import MergePolicy, write_changes
 from glue_jobs.lake.quarantine import quarantine
@@ -92,18 +100,17 @@ def conform_fhir(run: Run) -> None:
 
 
 def _conform(run: Run, table: str, exports: Sequence[Export], changes: Changes) -> None:
-    files = [file for export in exports if not export.listing for file in export.files]
-    deleted = [file for export in exports for file in export.deleted]
-    resources = _resources(run, exports, files, changes)
+    files = [(export, file) for export in exports if not export.listing for file in export.files]
+    deleted = [(export, file) for export in exports for file in export.deleted]
+    resources = _resources(run, files, changes)
     if resources is not None:
-        # On disk: the size of an export must not decide how much memory a run needs.
-        resources = resources.persist(StorageLevel.DISK_ONLY)
-    exported = _exported_deletions(run, exports, deleted)
+        resources = _keep(run, resources)
+    exported = _exported_deletions(run, deleted)
     told = changed_deletions(run, changes)
     try:
         counts = _quarantine(run, resources, (exported, told))
         plan = plan_reconciliation(run, exports, counts.damaged, changes.types)
-        types = {file.type for file in files} | changes.types | plan.types
+        types = {file.type for _, file in files} | changes.types | plan.types
         types |= _deleted_types(exported) | _deleted_types(told)
         if types:
             claims = _claims(resources, exported, told)
@@ -140,33 +147,48 @@ def _write(
             unjudged.unpersist()
         count = sum(each.rows for each in tallies)
         if count:
-            policy = MergePolicy(
-                KEY, (), within=f"t.resource_type in ({', '.join(map(literal, sorted(types)))})"
-            )
+            replaces = any(each.replacing for each in tallies)
+            within = [f"t.resource_type in ({', '.join(map(literal, sorted(types)))})"]
+            if replaces and count <= FEW:
+                (taken,) = won.selectExpr(slots_taken(KEY)).collect()
+                within.append(in_slots(KEY, taken[0]))
             rows = with_texts(won, tallies, lines, counts.resources).withColumn("run_id", F.lit(run.run_id))
             rows = rows.select(*(column.name for column in RESOURCE_TABLE.columns))
-            replaces = any(each.replacing for each in tallies)
+            policy = MergePolicy(KEY, (), within=" and ".join(within))
             write_changes(run.spark, rows, table, policy, replaces=replaces)
         return count
     finally:
         won.unpersist()
 
 
-def _resources(
-    run: Run, exports: Sequence[Export], files: Sequence[ExportFile], changes: Changes
-) -> DataFrame | None:
+def _keep(run: Run, lines: DataFrame) -> DataFrame:
+    """Lines to be read several times.
+
+    On disk: the size of an export must not decide how much memory a run needs. As they are: to see whether a
+    column is worth a dictionary, Spark hashes every text, which takes longer than to parse it.
+    """
+    name = "spark.sql.inMemoryColumnarStorage.compressed"
+    before = run.spark.conf.get(name)
+    run.spark.conf.set(name, "false")
+    try:
+        return lines.persist(StorageLevel.DISK_ONLY)
+    finally:
+        run.spark.conf.set(name, str(before))
+
+
+def _resources(run: Run, files: Sequence[tuple[Export, ExportFile]], changes: Changes) -> DataFrame | None:
     """Parsed lines of the exports and of the changes between them; None where there are no files."""
     found = [changed_resources(run, changes)]
     if files:
-        parsed = parse_resources(_lines(run, exports, files)).withColumn("source", F.lit(EXPORT))
+        parsed = parse_resources(_lines(run, files)).withColumn("source", F.lit(EXPORT))
         found.append(blank_erased(run, parsed, BLANK, references=True))
     return _union(found)
 
 
-def _exported_deletions(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> DataFrame | None:
+def _exported_deletions(run: Run, files: Sequence[tuple[Export, ExportFile]]) -> DataFrame | None:
     if not files:
         return None
-    return blank_erased(run, parse_deletions(_lines(run, exports, files)), BLANK, references=False)
+    return blank_erased(run, parse_deletions(_lines(run, files)), BLANK, references=False)
 
 
 def _union(frames: Sequence[DataFrame | None]) -> DataFrame | None:
@@ -174,15 +196,10 @@ def _union(frames: Sequence[DataFrame | None]) -> DataFrame | None:
     return reduce(DataFrame.unionByName, found) if found else None
 
 
-def _lines(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> DataFrame:
-    """Lines with ``changed_at``, the time that their export was submitted."""
-    # Microseconds, because datetimes go to Spark by way of this machine's time zone.
-    submitted = [(export.id, round(export.submitted_at.timestamp() * 1_000_000)) for export in exports]
-    times = run.spark.createDataFrame(submitted, "export_id string, _micros bigint").select(
-        "export_id", F.timestamp_micros("_micros").alias("changed_at")
-    )
-    lines = read_lines(run.spark, run.arguments.landing_uri, files)
-    return lines.join(F.broadcast(times), "export_id")
+def _lines(run: Run, files: Sequence[tuple[Export, ExportFile]]) -> DataFrame:
+    """Lines of exports; what does not say when it was true counts as of its export's submission."""
+    named = [LineFile(file.key, file.type, export.id, export.submitted_at) for export, file in files]
+    return read_lines(run.spark, run.arguments.landing_uri, named)
 
 
 @dataclass

@@ -161,7 +161,10 @@ def _grouped(held: DataFrame, claims: DataFrame, listed: DataFrame | None, plan:
     )
     if listed is not None:
         rows = rows.unionByName(listed.select(*KEY, F.lit(True).alias("listed")), allowMissingColumns=True)
-    return rows.groupBy(*KEY).agg(*(F.max(name).alias(name) for name in ("claim", "held", "listed")))
+    # Structs are aggregated by sorting, so the rows are sorted once, where they are brought together, and by
+    # what tells them apart in its first bytes.
+    found = rows.repartition(*KEY).groupBy(*reversed(KEY))
+    return found.agg(*(F.max(name).alias(name) for name in ("claim", "held", "listed")))
 
 
 def _disproved(held: Column, there: Column, submitted: Column, plan: Reconciliation) -> Column:

@@ -104,7 +104,9 @@ def append_rows(spark: SparkSession, full_name: str, rows: Sequence[tuple[Any, .
     """Append a few rows, given in the table's column order, in one file and one commit; none: no commit."""
     if rows:
         schema = spark.table(full_name).schema
-        spark.createDataFrame(list(rows), schema).coalesce(1).writeTo(full_name).append()
+        frame = spark.createDataFrame(list(rows), schema).coalesce(1)
+        # Few rows in one task need no shuffle to bring those of one partition together.
+        frame.writeTo(full_name).option("distribution-mode", "none").append()
 
 
 def iceberg_table(spark: SparkSession, full_name: str) -> Any:

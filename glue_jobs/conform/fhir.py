@@ -104,7 +104,8 @@ def _conform(run: Run, table: str, exports: Sequence[Export], changes: Changes) 
     deleted = [(export, file) for export in exports for file in export.deleted]
     resources = _resources(run, files, changes)
     if resources is not None:
-        resources = _keep(run, resources)
+        # On disk: the size of an export must not decide how much memory a run needs.
+        resources = _keep(resources, StorageLevel.DISK_ONLY)
     exported = _exported_deletions(run, deleted)
     told = changed_deletions(run, changes)
     try:
@@ -137,12 +138,13 @@ def _write(
     if counts.resources + counts.deletions <= FEW and not plan.new:
         # Nothing else in the table can change, so nothing else need be brought together with them.
         held = held.join(F.broadcast(claims.select(*KEY)), list(KEY), "left_semi")
-    won = winners(held, claims, listed_resources(run, plan), plan).persist()
+    won = _keep(winners(held, claims, listed_resources(run, plan), plan), StorageLevel.MEMORY_AND_DISK)
     try:
         tallies = tally(won)
         late = {each.resource_type for each in tallies if each.late}
         if late:
-            unjudged, won = won, with_tombstones(judge_late(run, won, plan, late)).persist()
+            unjudged, won = won, with_tombstones(judge_late(run, won, plan, late))
+            won = _keep(won, StorageLevel.MEMORY_AND_DISK)
             tallies = tally(won)
             unjudged.unpersist()
         count = sum(each.rows for each in tallies)
@@ -161,19 +163,18 @@ def _write(
         won.unpersist()
 
 
-def _keep(run: Run, lines: DataFrame) -> DataFrame:
-    """Lines to be read several times.
+def _keep(rows: DataFrame, level: StorageLevel) -> DataFrame:
+    """Rows to be read several times, as they are.
 
-    On disk: the size of an export must not decide how much memory a run needs. As they are: to see whether a
-    column is worth a dictionary, Spark hashes every text, which takes longer than to parse it.
+    To see whether a column is worth a dictionary, Spark would hash every text, which takes as long as to parse it.
     """
-    name = "spark.sql.inMemoryColumnarStorage.compressed"
-    before = run.spark.conf.get(name)
-    run.spark.conf.set(name, "false")
+    conf, name = rows.sparkSession.conf, "spark.sql.inMemoryColumnarStorage.compressed"
+    before = conf.get(name)
+    conf.set(name, "false")
     try:
-        return lines.persist(StorageLevel.DISK_ONLY)
+        return rows.persist(level)
     finally:
-        run.spark.conf.set(name, str(before))
+        conf.set(name, str(before))
 
 
 def _resources(run: Run, files: Sequence[tuple[Export, ExportFile]], changes: Changes) -> DataFrame | None:

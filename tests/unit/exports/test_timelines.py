@@ -72,14 +72,8 @@ def act(world: Timeline, action: tuple[object, ...]) -> None:
             world.feeds.called("DELETE", type_)
         case ("run", str(mode)):
             world.run(mode)
-        case ("narrow", str(mode), str(type_)):
-            world.run(mode, types=[type_])
-        case ("since", int(seconds)):
-            world.run(since=iso(world.moment() - timedelta(seconds=seconds)))
-        case ("redrive", int(newest)):
-            jobs = world.exports.jobs()
-            if newest < len(jobs):
-                world.run(redrive=jobs[newest].id)
+        case ("narrow" | "since" | "redrive", *_):
+            run_by_hand(world, action)
         case ("crash", int(calls)):
             world.crash_in = calls
         case ("fault", str(name)):
@@ -93,6 +87,19 @@ def act(world: Timeline, action: tuple[object, ...]) -> None:
         case (str(what), str(queue)):
             disturb(world, what, queue)
     world.milliseconds += 10
+
+
+def run_by_hand(world: Timeline, action: tuple[object, ...]) -> None:
+    """Begin a run that was told to leave something out, or to land what another exported."""
+    match action:
+        case ("narrow", str(mode), str(type_)):
+            world.run(mode, types=[type_])
+        case ("since", int(seconds)):
+            world.run(since=iso(world.moment() - timedelta(seconds=seconds)))
+        case ("redrive", int(newest)):
+            jobs = world.exports.jobs()
+            if newest < len(jobs):
+                world.run(redrive=jobs[newest].id)
 
 
 def abort(world: Timeline) -> None:

@@ -80,7 +80,7 @@ def feed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             settings = Settings.local(healthlake.url, healthlake.datastore_id, change_feed=request.param)
             outputs = deploy(emulator, settings, out=SHARED / f"local-{request.param}.cdk.out")
             client = HealthLakeClient(healthlake.url, healthlake.datastore_id)
-            bus = outputs.get("HealthLakeBusArn", "")
+            bus = dict(outputs).get("HealthLakeBusArn", "")
             if bus:
                 client.subscribe(bus, ["Patient"])
             yield Feed(request.param, client, emulator.client("s3"), outputs["LandingBucket"], bus)

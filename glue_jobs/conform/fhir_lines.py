@@ -12,6 +12,9 @@ from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType, TimestampType
+
+from glue_jobs.lake.tables import few_rows
 
 # A line is parsed as the first member of an array that ends with a member of ours: an object that is cut
 # short, has something after it, or is two, is then not a well-formed array of two.
@@ -46,10 +49,16 @@ class LineFile:
     export_id: str | None
     changed_at: datetime | None
 
-    @property
-    def micros(self) -> int | None:
-        """``changed_at`` in microseconds: datetimes go to Spark by way of this machine's time zone."""
-        return None if self.changed_at is None else round(self.changed_at.timestamp() * 1_000_000)
+
+_SAID = StructType(
+    [
+        StructField("_path", StringType()),
+        StructField("object_key", StringType()),
+        StructField("export_id", StringType()),
+        StructField("changed_at", TimestampType()),
+        StructField("declared", StringType()),
+    ]
+)
 
 
 def read_lines(spark: SparkSession, landing_uri: str, files: Iterable[LineFile]) -> DataFrame:
@@ -64,10 +73,8 @@ def read_lines(spark: SparkSession, landing_uri: str, files: Iterable[LineFile])
     # What the file says is worked out once and looked up: to take its name apart for every line costs as much
     # as to parse the line.
     found = [(path, known[unquote(path)[len(landing_uri) :]]) for path in lines.inputFiles()]
-    rows = [(path, file.key, file.export_id, file.micros, file.type) for path, file in found]
-    said = spark.createDataFrame(
-        rows, "_path string, object_key string, export_id string, _micros bigint, declared string"
-    ).withColumn("changed_at", F.timestamp_micros("_micros"))
+    rows = [(path, file.key, file.export_id, file.changed_at, file.type) for path, file in found]
+    said = few_rows(spark, rows, _SAID)
     told = lines.select(
         F.col("value").alias("text"),
         F.col("_metadata.file_path").alias("_path"),

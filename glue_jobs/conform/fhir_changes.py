@@ -99,4 +99,7 @@ def _lines(run: Run, objects: Sequence[LandingObject]) -> DataFrame:
 def _hour(object_key: str) -> datetime | None:
     """The hour that the object's folder names."""
     found = _HOUR.search(object_key)
-    return datetime(*map(int, found.groups()), tzinfo=UTC) if found else None
+    if found is None:
+        return None
+    year, month, day, hour = map(int, found.groups())
+    return datetime(year, month, day, hour, tzinfo=UTC)

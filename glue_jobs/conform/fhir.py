@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import chain
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -43,7 +44,7 @@ from glue_jobs.conform.fhir_lines import (
 )
 from glue_jobs.conform.fhir_winners import FEW, KEY, PLACE, tally, winners, with_texts, with_tombstones
 from glue_jobs.lake.erased import blank_erased
-from glue_jobs.lake.keys import in_slots, slots_taken
+from glue_jobs.lake.keys import in_slots
 from glue_jobs.lake.ledger import record
 from glue_jobs.lake.merge import MergePolicy, write_changes
 from glue_jobs.lake.quarantine import quarantine
@@ -135,25 +136,25 @@ def _write(
     held = run.spark.table(table).where(F.col("resource_type").isin(sorted(types)))
     if claims is None:
         claims = run.spark.createDataFrame([], _CLAIMS)
-    if counts.resources + counts.deletions <= FEW and not plan.new:
+    few = counts.resources + counts.deletions <= FEW and not plan.new
+    if few:
         # Nothing else in the table can change, so nothing else need be brought together with them.
         held = held.join(F.broadcast(claims.select(*KEY)), list(KEY), "left_semi")
     won = _keep(winners(held, claims, listed_resources(run, plan), plan), StorageLevel.MEMORY_AND_DISK)
     try:
-        tallies = tally(won)
+        tallies = tally(won, with_slots=few)
         late = {each.resource_type for each in tallies if each.late}
         if late:
             unjudged, won = won, with_tombstones(judge_late(run, won, plan, late))
             won = _keep(won, StorageLevel.MEMORY_AND_DISK)
-            tallies = tally(won)
+            tallies = tally(won, with_slots=few)
             unjudged.unpersist()
         count = sum(each.rows for each in tallies)
         if count:
             replaces = any(each.replacing for each in tallies)
             within = [f"t.resource_type in ({', '.join(map(literal, sorted(types)))})"]
-            if replaces and count <= FEW:
-                (taken,) = won.selectExpr(slots_taken(KEY)).collect()
-                within.append(in_slots(KEY, taken[0]))
+            if replaces and few:
+                within.append(in_slots(KEY, chain.from_iterable(each.slots for each in tallies)))
             rows = with_texts(won, tallies, lines, counts.resources).withColumn("run_id", F.lit(run.run_id))
             rows = rows.select(*(column.name for column in RESOURCE_TABLE.columns))
             policy = MergePolicy(KEY, (), within=" and ".join(within))

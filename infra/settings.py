@@ -229,11 +229,7 @@ class Settings:
         ------
         SettingsError : one is missing or wrong
         """
-        given: dict[str, Any] = dict(in_file or {})
-        for each in fields(cls):
-            text = environment.get(f"WATERSHED_{each.name.upper()}")
-            if text is not None:
-                given[each.name] = _parsed(each.name, str(each.type), text)
+        given: dict[str, Any] = {**(in_file or {}), **cls.in_variables(environment)}
         for name, variable in (("account", "CDK_DEFAULT_ACCOUNT"), ("region", "CDK_DEFAULT_REGION")):
             if variable in environment:
                 given.setdefault(name, environment[variable])
@@ -245,6 +241,16 @@ class Settings:
                     name, f"is missing; put it into the settings file, or set WATERSHED_{name.upper()}"
                 )
         return cls(**given)
+
+    @classmethod
+    def in_variables(cls, environment: Mapping[str, str]) -> dict[str, Any]:
+        """The settings that `WATERSHED_<NAME>` variables give, by name. Raises SettingsError."""
+        texts = {each: environment.get(f"WATERSHED_{each.name.upper()}") for each in fields(cls)}
+        return {
+            each.name: _parsed(each.name, str(each.type), text)
+            for each, text in texts.items()
+            if text is not None
+        }
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

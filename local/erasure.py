@@ -13,6 +13,7 @@ from glue_jobs.erase import REQUESTS, purge, report_key
 from infra.settings import Settings
 from infra.workflow import ERASE, JOBS
 from local.errors import LocalError
+from local.workflow_run import latest_workflow_runs
 
 _POLL_SECONDS = 0.5
 _RUNNING = ("STARTING", "RUNNING", "STOPPING", "WAITING")
@@ -23,8 +24,13 @@ def require_idle(glue: Any, settings: Settings) -> None:
 
     Raises
     ------
-    LocalError : naming the job that runs
+    LocalError : naming the job that runs, or the workflow, whose run starts jobs yet to come
     """
+    if any(not run.ended for run in latest_workflow_runs(glue, settings.prefix)):
+        raise LocalError(
+            f"A run of the workflow {settings.prefix} goes on, and files of its jobs would be taken for strays.",
+            "Wait for it: watershed status",
+        )
     for name in JOBS:
         runs = glue.get_job_runs(JobName=settings.name(name), MaxResults=5)["JobRuns"]
         if any(run["JobRunState"] in _RUNNING for run in runs):

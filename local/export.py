@@ -52,12 +52,18 @@ def await_export(
         if status != "RUNNING":
             raise LocalError(
                 f"The export ended {status}: {described.get('error', 'no error')}: {_cause(described)}",
-                "The watermark did not move, so the next export repeats it: watershed export",
+                _remedy(described),
             )
         if seconds > timeout:
             raise LocalError(f"The export still runs after {timeout:.0f} s.", "Look at: watershed status")
         note(f"{status.lower()} for {seconds:.0f} s")
         time.sleep(_POLL_SECONDS)
+
+
+def _remedy(described: Mapping[str, Any]) -> str:
+    if str(described.get("cause", "")).startswith("InvalidRequest"):
+        return "Nothing was exported. What each option takes: watershed export --help"
+    return "The watermark did not move, so the next export repeats it: watershed export"
 
 
 def _cause(described: Mapping[str, Any]) -> str:

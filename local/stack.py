@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,14 @@ from local.healthlake import DATASTORE_ID
 from local.healthlake.client import HealthLakeClient
 from local.healthlake.launcher import HealthLake
 from local.state import State
+
+CHOICES = ("WATERSHED_CHANGE_FEED", "WATERSHED_RESOURCE_EVENTS")
+"""What of a deployment can be chosen on a laptop, as on AWS; account, sizes and waits are the laptop's own."""
+
+
+def chosen(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that the environment chooses for a laptop. Raises SettingsError."""
+    return Settings.in_variables({name: environment[name] for name in CHOICES if name in environment})
 
 
 @dataclass(frozen=True)
@@ -42,10 +51,11 @@ class Stack:
     def settings(self) -> Settings:
         """Settings of the local deployment; the HealthLake endpoint is the simulator's.
 
-        `WATERSHED_CHANGE_FEED` chooses the change feed, here as on AWS.
+        Raises
+        ------
+        SettingsError : a variable that is one of `CHOICES` has a value that is none
         """
-        feed = os.environ.get("WATERSHED_CHANGE_FEED", "none")
-        return Settings.local(self.healthlake.url, DATASTORE_ID, change_feed=feed)
+        return Settings.local(self.healthlake.url, DATASTORE_ID, **chosen(os.environ))
 
     @property
     def is_up(self) -> bool:

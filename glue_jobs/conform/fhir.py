@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import chain
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -33,9 +34,17 @@ from glue_jobs.conform.fhir_deletes import (
     plan_reconciliation,
     remember_full_exports,
 )
-from glue_jobs.conform.fhir_lines import BLANK, parse_deletions, parse_resources, read_lines, refused_lines
+from glue_jobs.conform.fhir_lines import (
+    BLANK,
+    LineFile,
+    parse_deletions,
+    parse_resources,
+    read_lines,
+    refused_lines,
+)
 from glue_jobs.conform.fhir_winners import FEW, KEY, PLACE, tally, winners, with_texts, with_tombstones
 from glue_jobs.lake.erased import blank_erased
+from glue_jobs.lake.keys import in_slots
 from glue_jobs.lake.ledger import record
 from glue_jobs.lake.merge import MergePolicy, write_changes
 from glue_jobs.lake.quarantine import quarantine
@@ -92,18 +101,18 @@ def conform_fhir(run: Run) -> None:
 
 
 def _conform(run: Run, table: str, exports: Sequence[Export], changes: Changes) -> None:
-    files = [file for export in exports if not export.listing for file in export.files]
-    deleted = [file for export in exports for file in export.deleted]
-    resources = _resources(run, exports, files, changes)
+    files = [(export, file) for export in exports if not export.listing for file in export.files]
+    deleted = [(export, file) for export in exports for file in export.deleted]
+    resources = _resources(run, files, changes)
     if resources is not None:
         # On disk: the size of an export must not decide how much memory a run needs.
-        resources = resources.persist(StorageLevel.DISK_ONLY)
-    exported = _exported_deletions(run, exports, deleted)
+        resources = _keep(resources, StorageLevel.DISK_ONLY)
+    exported = _exported_deletions(run, deleted)
     told = changed_deletions(run, changes)
     try:
         counts = _quarantine(run, resources, (exported, told))
         plan = plan_reconciliation(run, exports, counts.damaged, changes.types)
-        types = {file.type for file in files} | changes.types | plan.types
+        types = {file.type for _, file in files} | changes.types | plan.types
         types |= _deleted_types(exported) | _deleted_types(told)
         if types:
             claims = _claims(resources, exported, told)
@@ -127,46 +136,61 @@ def _write(
     held = run.spark.table(table).where(F.col("resource_type").isin(sorted(types)))
     if claims is None:
         claims = run.spark.createDataFrame([], _CLAIMS)
-    if counts.resources + counts.deletions <= FEW and not plan.new:
+    few = counts.resources + counts.deletions <= FEW and not plan.new
+    if few:
         # Nothing else in the table can change, so nothing else need be brought together with them.
         held = held.join(F.broadcast(claims.select(*KEY)), list(KEY), "left_semi")
-    won = winners(held, claims, listed_resources(run, plan), plan).persist()
+    won = _keep(winners(held, claims, listed_resources(run, plan), plan), StorageLevel.MEMORY_AND_DISK)
     try:
-        tallies = tally(won)
+        tallies = tally(won, with_slots=few)
         late = {each.resource_type for each in tallies if each.late}
         if late:
-            unjudged, won = won, with_tombstones(judge_late(run, won, plan, late)).persist()
-            tallies = tally(won)
+            unjudged, won = won, with_tombstones(judge_late(run, won, plan, late))
+            won = _keep(won, StorageLevel.MEMORY_AND_DISK)
+            tallies = tally(won, with_slots=few)
             unjudged.unpersist()
         count = sum(each.rows for each in tallies)
         if count:
-            policy = MergePolicy(
-                KEY, (), within=f"t.resource_type in ({', '.join(map(literal, sorted(types)))})"
-            )
+            replaces = any(each.replacing for each in tallies)
+            within = [f"t.resource_type in ({', '.join(map(literal, sorted(types)))})"]
+            if replaces and few:
+                within.append(in_slots(KEY, chain.from_iterable(each.slots for each in tallies)))
             rows = with_texts(won, tallies, lines, counts.resources).withColumn("run_id", F.lit(run.run_id))
             rows = rows.select(*(column.name for column in RESOURCE_TABLE.columns))
-            replaces = any(each.replacing for each in tallies)
+            policy = MergePolicy(KEY, (), within=" and ".join(within))
             write_changes(run.spark, rows, table, policy, replaces=replaces)
         return count
     finally:
         won.unpersist()
 
 
-def _resources(
-    run: Run, exports: Sequence[Export], files: Sequence[ExportFile], changes: Changes
-) -> DataFrame | None:
+def _keep(rows: DataFrame, level: StorageLevel) -> DataFrame:
+    """Rows to be read several times, as they are.
+
+    To see whether a column is worth a dictionary, Spark would hash every text, which takes as long as to parse it.
+    """
+    conf, name = rows.sparkSession.conf, "spark.sql.inMemoryColumnarStorage.compressed"
+    before = conf.get(name)
+    conf.set(name, "false")
+    try:
+        return rows.persist(level)
+    finally:
+        conf.set(name, str(before))
+
+
+def _resources(run: Run, files: Sequence[tuple[Export, ExportFile]], changes: Changes) -> DataFrame | None:
     """Parsed lines of the exports and of the changes between them; None where there are no files."""
     found = [changed_resources(run, changes)]
     if files:
-        parsed = parse_resources(_lines(run, exports, files)).withColumn("source", F.lit(EXPORT))
+        parsed = parse_resources(_lines(run, files)).withColumn("source", F.lit(EXPORT))
         found.append(blank_erased(run, parsed, BLANK, references=True))
     return _union(found)
 
 
-def _exported_deletions(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> DataFrame | None:
+def _exported_deletions(run: Run, files: Sequence[tuple[Export, ExportFile]]) -> DataFrame | None:
     if not files:
         return None
-    return blank_erased(run, parse_deletions(_lines(run, exports, files)), BLANK, references=False)
+    return blank_erased(run, parse_deletions(_lines(run, files)), BLANK, references=False)
 
 
 def _union(frames: Sequence[DataFrame | None]) -> DataFrame | None:
@@ -174,15 +198,10 @@ def _union(frames: Sequence[DataFrame | None]) -> DataFrame | None:
     return reduce(DataFrame.unionByName, found) if found else None
 
 
-def _lines(run: Run, exports: Sequence[Export], files: Sequence[ExportFile]) -> DataFrame:
-    """Lines with ``changed_at``, the time that their export was submitted."""
-    # Microseconds, because datetimes go to Spark by way of this machine's time zone.
-    submitted = [(export.id, round(export.submitted_at.timestamp() * 1_000_000)) for export in exports]
-    times = run.spark.createDataFrame(submitted, "export_id string, _micros bigint").select(
-        "export_id", F.timestamp_micros("_micros").alias("changed_at")
-    )
-    lines = read_lines(run.spark, run.arguments.landing_uri, files)
-    return lines.join(F.broadcast(times), "export_id")
+def _lines(run: Run, files: Sequence[tuple[Export, ExportFile]]) -> DataFrame:
+    """Lines of exports; what does not say when it was true counts as of its export's submission."""
+    named = [LineFile(file.key, file.type, export.id, export.submitted_at) for export, file in files]
+    return read_lines(run.spark, run.arguments.landing_uri, named)
 
 
 @dataclass

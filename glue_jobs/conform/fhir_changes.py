@@ -7,14 +7,22 @@ bring by the same rule, and may come before or after it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from glue_jobs.conform.export_manifests import ExportFile
-from glue_jobs.conform.fhir_lines import BLANK, INSTANT, parse_deletions, parse_resources, read_lines
+from glue_jobs.conform.fhir_lines import (
+    BLANK,
+    INSTANT,
+    LineFile,
+    parse_deletions,
+    parse_resources,
+    read_lines,
+)
 from glue_jobs.lake.erased import blank_erased
 from glue_jobs.lake.ledger import LandingObject, new_objects
 from glue_jobs.lake.run import Run
@@ -24,7 +32,7 @@ CHANGE = "change"
 CHANGE_DELETE = "change_delete"
 """How a resource, or its deletion, was learned."""
 _DELETED = "deleted-"
-_HOUR = "year=([0-9]+)/month=([0-9]+)/day=([0-9]+)/hour=([0-9]+)/"
+_HOUR = re.compile("year=([0-9]+)/month=([0-9]+)/day=([0-9]+)/hour=([0-9]+)/")
 
 
 @dataclass(frozen=True)
@@ -84,9 +92,14 @@ def type_of(object_key: str) -> str:
 
 
 def _lines(run: Run, objects: Sequence[LandingObject]) -> DataFrame:
-    files = [ExportFile(each.key, type_of(each.key), each.size) for each in objects]
-    lines = read_lines(run.spark, run.arguments.landing_uri, files)
-    year, month, day, hour = (F.regexp_extract("object_key", _HOUR, part).cast("int") for part in range(1, 5))
-    return lines.withColumn("export_id", F.lit(None).cast("string")).withColumn(
-        "changed_at", F.make_timestamp(year, month, day, hour, F.lit(0), F.lit(0))
-    )
+    files = [LineFile(each.key, type_of(each.key), None, _hour(each.key)) for each in objects]
+    return read_lines(run.spark, run.arguments.landing_uri, files)
+
+
+def _hour(object_key: str) -> datetime | None:
+    """The hour that the object's folder names."""
+    found = _HOUR.search(object_key)
+    if found is None:
+        return None
+    year, month, day, hour = map(int, found.groups())
+    return datetime(year, month, day, hour, tzinfo=UTC)

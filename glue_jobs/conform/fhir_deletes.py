@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from glue_jobs.conform.export_manifests import Export, ExportFile, ManifestError, check_files
-from glue_jobs.conform.fhir_lines import parse_resources, read_lines
+from glue_jobs.conform.fhir_lines import LineFile, parse_resources, read_lines
 from glue_jobs.conform.fhir_listings import CHANGE_ABSENT, forget_superseded_listings, is_listing
 from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
@@ -151,7 +151,8 @@ def judge_late(run: Run, won: DataFrame, plan: Reconciliation, types: Collection
 
 
 def _keys(run: Run, files: Sequence[ExportFile]) -> DataFrame:
-    lines = read_lines(run.spark, run.arguments.landing_uri, files)
+    named = [LineFile(file.key, file.type, None, None) for file in files]
+    lines = read_lines(run.spark, run.arguments.landing_uri, named)
     return parse_resources(lines).where("reason is null").select("resource_type", "id")
 
 

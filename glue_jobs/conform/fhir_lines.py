@@ -5,13 +5,16 @@ The resource itself stays the text that was received.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType, TimestampType
 
-from glue_jobs.conform.export_manifests import ExportFile
-from glue_jobs.lake.ledger import object_key
+from glue_jobs.lake.tables import few_rows
 
 # A line is parsed as the first member of an array that ends with a member of ours: an object that is cut
 # short, has something after it, or is two, is then not a well-formed array of two.
@@ -30,19 +33,60 @@ _BUNDLE = (
 _REFERENCE = r"^([A-Z][A-Za-z]{1,63})/([A-Za-z0-9.-]{1,64})$"
 
 
-def read_lines(spark: SparkSession, landing_uri: str, files: Sequence[ExportFile]) -> DataFrame:
-    """A row per line, empty ones too: ``text``, ``object_key``, ``export_id``, ``place``, ``block``.
+@dataclass(frozen=True)
+class LineFile:
+    """A landed file, and what it says of all of its lines.
 
-    ``place`` grows from line to line of a block, ``block`` is the byte at which the block begins.
+    Attributes
+    ----------
+    key : below the landing zone's root
+    type : the resource type that its lines are to be of
+    changed_at : for what does not say itself when it was true; None: not known
     """
-    lines = spark.read.text([landing_uri + file.key for file in files])
-    key = object_key(landing_uri)
-    return lines.select(
+
+    key: str
+    type: str
+    export_id: str | None
+    changed_at: datetime | None
+
+
+_SAID = StructType(
+    [
+        StructField("_path", StringType()),
+        StructField("object_key", StringType()),
+        StructField("export_id", StringType()),
+        StructField("changed_at", TimestampType()),
+        StructField("declared", StringType()),
+    ]
+)
+
+
+def read_lines(spark: SparkSession, landing_uri: str, files: Iterable[LineFile]) -> DataFrame:
+    """A row per line, empty ones too: ``text``, ``object_key``, ``export_id``, ``changed_at``, ``declared``,
+    ``place``, ``block``.
+
+    ``declared`` is the file's type, ``place`` grows from line to line of a block, ``block`` is the byte at which
+    the block begins.
+    """
+    known = {file.key: file for file in files}
+    lines = spark.read.text([landing_uri + key for key in known])
+    # What the file says is worked out once and looked up: to take its name apart for every line costs as much
+    # as to parse the line.
+    found = [(path, known[unquote(path)[len(landing_uri) :]]) for path in lines.inputFiles()]
+    rows = [(path, file.key, file.export_id, file.changed_at, file.type) for path, file in found]
+    said = few_rows(spark, rows, _SAID)
+    told = lines.select(
         F.col("value").alias("text"),
-        key.alias("object_key"),
-        F.regexp_extract(key, "(?:export_id=|_exports/)([^/]+)/", 1).alias("export_id"),
+        F.col("_metadata.file_path").alias("_path"),
         F.monotonically_increasing_id().alias("place"),
         F.col("_metadata.file_block_start").alias("block"),
+    ).join(F.broadcast(said), "_path", "left")
+    # A line must not get lost, least of all of a list by which others are deleted.
+    key = F.coalesce(
+        "object_key", F.raise_error(F.lit("Spark read a file that it did not list")).cast("string")
+    )
+    return told.select(
+        "text", key.alias("object_key"), "export_id", "changed_at", "declared", "place", "block"
     )
 
 
@@ -56,18 +100,17 @@ def parse_resources(lines: DataFrame) -> DataFrame:
     parsed = _parsed(lines, _SCHEMA)
     resource = F.col("_parsed")[0]
     stamp = resource["meta"]["lastUpdated"]
-    declared = F.regexp_extract("object_key", "resource_type=([^/]+)/", 1)
     last_updated = F.when(stamp.rlike(INSTANT), F.expr("try_cast(_parsed[0].meta.lastUpdated as timestamp)"))
     reason = _first(
         (F.trim("text") == "", BLANK),
         (_not_utf8(), "not_utf8"),
         (_malformed(), "not_json"),
         (~F.coalesce(resource["id"].rlike(_ID), F.lit(False)), "no_id"),
-        (F.coalesce(resource["resourceType"], F.lit("")) != declared, "other_type"),
+        (F.coalesce(resource["resourceType"], F.lit("")) != F.col("declared"), "other_type"),
         (stamp.isNotNull() & last_updated.isNull(), "bad_last_updated"),
     )
     return parsed.select(
-        *lines.columns,
+        *_kept(lines),
         resource["resourceType"].alias("resource_type"),
         resource["id"].alias("id"),
         resource["meta"]["versionId"].alias("version_id"),
@@ -91,12 +134,12 @@ def parse_deletions(lines: DataFrame) -> DataFrame:
         (F.coalesce(bundle["resourceType"], F.lit("")) != "Bundle", "not_a_bundle"),
     )
     entries = parsed.select(
-        *lines.columns, unusable.alias("_unusable"), F.explode_outer(bundle["entry"]).alias("_entry")
+        *_kept(lines), unusable.alias("_unusable"), F.explode_outer(bundle["entry"]).alias("_entry")
     )
     url, method = F.col("_entry.request.url"), F.col("_entry.request.method")
     wrong = ~F.coalesce((method == "DELETE") & url.rlike(_REFERENCE), F.lit(False))
     return entries.where("_unusable is not null or _entry is not null").select(
-        *lines.columns,
+        *_kept(lines),
         F.regexp_extract(url, _REFERENCE, 1).alias("resource_type"),
         F.regexp_extract(url, _REFERENCE, 2).alias("id"),
         F.coalesce("_unusable", F.when(wrong, F.lit("not_a_deletion"))).alias("reason"),
@@ -130,6 +173,10 @@ def refused_lines(parsed: DataFrame) -> DataFrame:
     )
 
 
+def _kept(lines: DataFrame) -> list[str]:
+    return [name for name in lines.columns if name != "declared"]
+
+
 def _parsed(lines: DataFrame, schema: str) -> DataFrame:
     closed = F.concat(F.lit("["), F.col("text"), F.lit(f',{{"resourceType":"{_END}"}}]'))
     return lines.withColumn("_parsed", F.from_json(closed, schema, {"mode": "PERMISSIVE"}))
@@ -137,7 +184,9 @@ def _parsed(lines: DataFrame, schema: str) -> DataFrame:
 
 def _malformed() -> Column:
     whole = (F.size("_parsed") == 2) & (F.col("_parsed")[1]["resourceType"] == _END)
-    return ~F.coalesce(whole & F.col("text").rlike(r"^\s*\{"), F.lit(False))
+    # A pattern takes a copy of the whole text: most begin with what it would look for.
+    opened = F.startswith("text", F.lit("{")) | F.col("text").rlike(r"^\s*\{")
+    return ~F.coalesce(whole & opened, F.lit(False))
 
 
 def _not_utf8() -> Column:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from glue_jobs.conform.fhir_deletes import ABSENCES, ABSENT, Reconciliation
 from glue_jobs.conform.fhir_listings import absence_source
+from glue_jobs.lake.keys import slots_taken
 
 KEY = ("resource_type", "id")
 # The same version in two exports is the earlier one's, so that the overlap of exports rewrites nothing.
@@ -35,13 +36,17 @@ FEW = 50_000
 
 @dataclass(frozen=True)
 class Tally:
-    """Winners of one resource type. ``late`` ones an earlier full export is to judge."""
+    """Winners of one resource type. ``late`` ones an earlier full export is to judge.
+
+    ``slots`` are those that their keys take (``lake.keys``), where they were asked for.
+    """
 
     resource_type: str
     rows: int
     live: int
     replacing: int
     late: int
+    slots: Sequence[int] = ()
 
 
 def winners(held: DataFrame, claims: DataFrame, listed: DataFrame | None, plan: Reconciliation) -> DataFrame:
@@ -109,13 +114,15 @@ def with_tombstones(rows: DataFrame) -> DataFrame:
     )
 
 
-def tally(won: DataFrame) -> list[Tally]:
+def tally(won: DataFrame, *, with_slots: bool) -> list[Tally]:
     """How many winners of what kind, by type."""
+    slots = [F.expr(slots_taken(KEY)).alias("slots")] if with_slots else []
     counted = won.groupBy("resource_type").agg(
         F.count("*").alias("rows"),
         F.expr("count_if(place is not null)").alias("live"),
         F.expr("count_if(replaces)").alias("replacing"),
         F.expr("count_if(late)").alias("late"),
+        *slots,
     )
     return [Tally(**row.asDict()) for row in counted.collect()]
 
@@ -161,7 +168,10 @@ def _grouped(held: DataFrame, claims: DataFrame, listed: DataFrame | None, plan:
     )
     if listed is not None:
         rows = rows.unionByName(listed.select(*KEY, F.lit(True).alias("listed")), allowMissingColumns=True)
-    return rows.groupBy(*KEY).agg(*(F.max(name).alias(name) for name in ("claim", "held", "listed")))
+    # Structs are aggregated by sorting, so the rows are sorted once, where they are brought together, and by
+    # what tells them apart in its first bytes.
+    found = rows.repartition(*KEY).groupBy(*reversed(KEY))
+    return found.agg(*(F.max(name).alias(name) for name in ("claim", "held", "listed")))
 
 
 def _disproved(held: Column, there: Column, submitted: Column, plan: Reconciliation) -> Column:

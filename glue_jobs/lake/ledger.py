@@ -6,7 +6,7 @@ order of arrival, and is written only after the data it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -56,28 +56,48 @@ def list_objects(
     """The objects below ``prefix`` (ends with ``/``), by key; none where the prefix does not exist.
 
     Names that begin with ``_`` or ``.`` are skipped, as Spark's readers and the crawlers skip them.
-    Folders are walked with ``listStatus``, which unlike ``listFiles`` asks a local disk nothing per file.
     """
     jvm: Any = spark._jvm  # type: ignore[attr-defined, unused-ignore]
     root = jvm.org.apache.hadoop.fs.Path(landing_uri + prefix)
     files = root.getFileSystem(spark._jsc.hadoopConfiguration())  # type: ignore[attr-defined, unused-ignore]
     if not files.exists(root):
         return []
-    found: list[LandingObject] = []
+    found = _listed_flat if ".s3a." in str(files.getClass().getName()) else _walked
+    return sorted(each for each in found(files, root, prefix) if not suffixes or each.key.endswith(suffixes))
+
+
+def _walked(files: Any, root: Any, prefix: str) -> Iterator[LandingObject]:
+    """Folder by folder with ``listStatus``, which unlike ``listFiles`` asks a local disk nothing per file."""
     folders = [(root, prefix)]
     while folders:
         folder, path = folders.pop()
         for status in files.listStatus(folder):
             name = str(status.getPath().getName())
-            if name.startswith(("_", ".")):
+            if _hidden(name):
                 continue
             if status.isDirectory():
                 folders.append((status.getPath(), f"{path}{name}/"))
-            elif not suffixes or name.endswith(suffixes):
-                found.append(
-                    LandingObject(path + name, int(status.getLen()), int(status.getModificationTime()))
-                )
-    return sorted(found)
+            else:
+                yield _landing_object(path + name, status)
+
+
+def _listed_flat(files: Any, root: Any, prefix: str) -> Iterator[LandingObject]:
+    """All at once: S3 lists a thousand objects per request whatever their folders, of which each hour adds some."""
+    above = len(str(root.toString())) + 1
+    statuses = files.listFiles(root, True)
+    while statuses.hasNext():
+        status = statuses.next()
+        below = str(status.getPath().toString())[above:]
+        if not any(map(_hidden, below.split("/"))):
+            yield _landing_object(prefix + below, status)
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(("_", "."))
+
+
+def _landing_object(key: str, status: Any) -> LandingObject:
+    return LandingObject(key, int(status.getLen()), int(status.getModificationTime()))
 
 
 def new_objects(

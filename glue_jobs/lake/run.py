@@ -20,6 +20,7 @@ from glue_jobs.lake.tables import (
     Column,
     TableSpec,
     ensure_table,
+    few_rows,
     iceberg_table,
     table_exists,
 )
@@ -160,6 +161,6 @@ def _record(run: Run, status: str) -> None:
         sum(run.quarantined.values()),
         json.dumps(detail, sort_keys=True, default=str),
     )
-    rows = run.spark.createDataFrame([row], run.spark.table(table).schema).coalesce(1)
+    rows = few_rows(run.spark, [row], run.spark.table(table).schema)
     rows.writeTo(table).option(f"snapshot-property.{RUN_ID_PROPERTY}", run.run_id).append()
     log("run ended", job=run.job, run_id=run.run_id, status=status, seconds=round(seconds, 3), detail=detail)

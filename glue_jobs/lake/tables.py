@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
+    ArrayType,
     DataType,
     DecimalType,
     DoubleType,
     FloatType,
     IntegerType,
     LongType,
+    StructField,
     StructType,
+    TimestampType,
     _parse_datatype_string,
 )
 
@@ -31,6 +37,8 @@ PROPERTIES: Mapping[str, str] = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "50",
 }
+_FEW = 2_000
+"""Rows that stand in the query itself: some hundred KB."""
 PROPERTY_PREFIX = "watershed."
 """Begins the names of the properties that Watershed gives to snapshots."""
 
@@ -103,8 +111,41 @@ def table_exists(spark: SparkSession, full_name: str) -> bool:
 def append_rows(spark: SparkSession, full_name: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Append a few rows, given in the table's column order, in one file and one commit; none: no commit."""
     if rows:
-        schema = spark.table(full_name).schema
-        spark.createDataFrame(list(rows), schema).coalesce(1).writeTo(full_name).append()
+        # Few rows in one task need no shuffle to bring those of one partition together.
+        frame = few_rows(spark, rows, spark.table(full_name).schema)
+        frame.writeTo(full_name).option("distribution-mode", "none").append()
+
+
+def few_rows(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: StructType) -> DataFrame:
+    """A frame of rows at hand, in one partition: booleans, numbers, texts, and datetimes for timestamps.
+
+    ``createDataFrame`` would have a Python worker hand each of them to Java, which takes a tenth of a second.
+    """
+    if len(rows) > _FEW:
+        return spark.createDataFrame(list(rows), schema).coalesce(1)
+    times = {each.name for each in schema.fields if isinstance(each.dataType, TimestampType)}
+    texts = StructType(
+        [StructField(e.name, LongType() if e.name in times else e.dataType) for e in schema.fields]
+    )
+    members = [
+        {
+            name: _micros(value) if name in times else value
+            for name, value in zip(schema.names, row, strict=True)
+        }
+        for row in rows
+    ]
+    parsed = F.from_json(F.lit(json.dumps(members)), ArrayType(texts))
+    frame = spark.range(0, 1, 1, 1).select(F.inline(parsed))
+    return frame.select(
+        *(
+            F.timestamp_micros(quoted(name)).alias(name) if name in times else F.col(quoted(name))
+            for name in schema.names
+        )
+    )
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1_000_000)
 
 
 def iceberg_table(spark: SparkSession, full_name: str) -> Any:

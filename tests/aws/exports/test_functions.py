@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -18,6 +18,9 @@ from lambdas.start_export import handler as start_export
 from lambdas.start_export.request import read_message
 from local.healthlake.exports import STATES
 from tests.aws.exports.conftest import EXPORTS, LANDING, STATE, World, client, objects, receive
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:export:one"
 
@@ -273,6 +276,27 @@ def test_a_copy_of_another_size_is_damaged(world: World) -> None:
     client("s3").put_object(Bucket=EXPORTS, Key="exports/x", Body=b"x" * 10)
     with pytest.raises(DamagedCopyError):
         copier(needs_parts=lambda _: True, split=lambda _: [Part(1, 0, 4)]).copy("exports/x", "fhir/x")
+
+
+class Flipped:
+    """S3 that holds another content in the landing bucket than it was given, by its checksum."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(client("s3"), name)
+
+    def head_object(self, **request: str) -> dict[str, Any]:
+        head = dict(client("s3").head_object(**request))
+        return head | ({"ChecksumSHA256": "another"} if request["Bucket"] == LANDING else {})
+
+
+def test_a_copy_of_another_checksum_is_damaged_and_is_made_again(world: World) -> None:
+    body = b"line\n"
+    client("s3").put_object(Bucket=EXPORTS, Key="exports/x", Body=body, ChecksumAlgorithm="SHA256")
+    flipped = Copier(cast("S3Client", Flipped()), EXPORTS, LANDING)
+    for _ in range(2):  # nor does the second believe that it landed before
+        with pytest.raises(DamagedCopyError, match="fhir/x"):
+            flipped.copy("exports/x", "fhir/x")
+    assert copier().copy("exports/x", "fhir/x").size == len(body)
 
 
 def test_a_missing_file_says_so(world: World) -> None:

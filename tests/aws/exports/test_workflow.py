@@ -11,6 +11,8 @@ from moto.glue.models import GlueBackend
 from moto.s3.models import s3_backends
 
 from lambdas.start_export import handler as start_export
+from local.errors import LocalError
+from local.export import await_export
 from tests.aws.exports.conftest import EXPORTS, STATE, World, client, objects, receive, until, waiting
 
 
@@ -271,6 +273,9 @@ def test_a_wrong_option_fails_with_its_name(world: World, options: dict[str, Any
     assert failed["status"] == "FAILED"
     assert failed["cause"].startswith("InvalidRequest")
     assert world.lake.exports() == []
+    with pytest.raises(LocalError) as told:
+        await_export(client("stepfunctions"), failed["executionArn"], lambda _: None)
+    assert "watershed export --help" in told.value.remedy  # to repeat it would fail again
 
 
 def _no_waits(node: Any) -> None:

@@ -30,6 +30,8 @@ class Feed:
     fhir: HealthLakeClient
     s3: Any
     bucket: str
+    bus: str
+    """What subscriptions notify; empty where CloudTrail tells."""
 
     def landed(self, prefix: str) -> dict[str, list[dict[str, Any]]]:
         """The lines of each object."""
@@ -78,9 +80,10 @@ def feed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             settings = Settings.local(healthlake.url, healthlake.datastore_id, change_feed=request.param)
             outputs = deploy(emulator, settings, out=SHARED / f"local-{request.param}.cdk.out")
             client = HealthLakeClient(healthlake.url, healthlake.datastore_id)
-            if "HealthLakeBusArn" in outputs:
-                client.subscribe(outputs["HealthLakeBusArn"], ["Patient"])
-            yield Feed(request.param, client, emulator.client("s3"), outputs["LandingBucket"])
+            bus = dict(outputs).get("HealthLakeBusArn", "")
+            if bus:
+                client.subscribe(bus, ["Patient"])
+            yield Feed(request.param, client, emulator.client("s3"), outputs["LandingBucket"], bus)
         finally:
             healthlake.stop()
 
@@ -93,4 +96,10 @@ def test_versions_and_deletions_land_without_an_export(feed: Feed) -> None:
     feed.fhir.delete("Patient", "b")
     until(lambda: ("a", "2") in feed.changes() and feed.deletions() == {"b"})
     assert feed.changes() == {("a", "1"), ("a", "2"), ("b", "1")}
+    if feed.bus:
+        feed.fhir.subscribe(feed.bus, ["Patient"], "full-resource")
+    feed.fhir.put({"resourceType": "Patient", "id": "a", "active": False})
+    until(lambda: ("a", "3") in feed.changes())
+    feed.fhir.delete("Patient", "a")
+    until(lambda: feed.deletions() == {"a", "b"})
     assert feed.landed("quarantine/") == {}

@@ -122,6 +122,26 @@ def test_the_ledger_gives_an_object_once_per_job_and_again_when_it_is_replaced(
     assert len(ledger.new_objects(other, "ledgertest/")) == 2
 
 
+def test_a_flat_listing_finds_what_a_walk_through_the_folders_finds(
+    spark: SparkSession, mirror: Path, arguments: JobArguments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (
+        "a=%3A 1/b/1.ndjson",
+        "a=%3A 1/2.txt",
+        "3.ndjson",
+        "_x/4.ndjson",
+        "c/.y/5.ndjson",
+        "c/_6.ndjson",
+    ):
+        path = mirror / LANDING_BUCKET / "flat" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    walked = ledger.list_objects(spark, arguments.landing_uri, "flat/")
+    assert [each.key for each in walked] == ["flat/3.ndjson", "flat/a=%3A 1/2.txt", "flat/a=%3A 1/b/1.ndjson"]
+    monkeypatch.setattr(ledger, "_walked", ledger._listed_flat)
+    assert ledger.list_objects(spark, arguments.landing_uri, "flat/") == walked
+
+
 def test_quarantine_keeps_the_line_in_landing_and_its_place_in_ops_once(
     spark: SparkSession, mirror: Path, arguments: JobArguments
 ) -> None:

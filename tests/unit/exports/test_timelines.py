@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lambdas.shared.export_state import iso
 from tests.conftest import examples
 from tests.unit.exports.asl_model import Execution
 from tests.unit.exports.aws_model import Message
@@ -29,8 +31,13 @@ QUEUES = ("start_queue", "poll_queue", "events", "notices", "calls")
 
 puts = st.tuples(st.just("put"), st.sampled_from(TYPES), st.sampled_from(IDS))
 runs = st.tuples(st.just("run"), st.sampled_from(["incremental", "incremental", "full"]))
+by_hand = st.one_of(
+    st.tuples(st.just("narrow"), st.sampled_from(["incremental", "full"]), st.sampled_from(TYPES)),
+    st.tuples(st.just("since"), st.sampled_from([0, 100, 10_000])),
+    st.tuples(st.just("redrive"), st.integers(0, 3)),
+)
 actions = st.one_of(
-    *(puts, puts, puts, runs, runs),
+    *(puts, puts, puts, runs, runs, by_hand),
     st.tuples(st.sampled_from(["delete", "bundle"]), st.sampled_from(TYPES), st.sampled_from(IDS)),
     st.tuples(st.just("crash"), st.integers(1, 40)),
     st.tuples(st.just("fault"), st.sampled_from(FAULTS)),
@@ -65,6 +72,8 @@ def act(world: Timeline, action: tuple[object, ...]) -> None:
             world.feeds.called("DELETE", type_)
         case ("run", str(mode)):
             world.run(mode)
+        case ("narrow" | "since" | "redrive", *_):
+            run_by_hand(world, action)
         case ("crash", int(calls)):
             world.crash_in = calls
         case ("fault", str(name)):
@@ -78,6 +87,19 @@ def act(world: Timeline, action: tuple[object, ...]) -> None:
         case (str(what), str(queue)):
             disturb(world, what, queue)
     world.milliseconds += 10
+
+
+def run_by_hand(world: Timeline, action: tuple[object, ...]) -> None:
+    """Begin a run that was told to leave something out, or to land what another exported."""
+    match action:
+        case ("narrow", str(mode), str(type_)):
+            world.run(mode, types=[type_])
+        case ("since", int(seconds)):
+            world.run(since=iso(world.moment() - timedelta(seconds=seconds)))
+        case ("redrive", int(newest)):
+            jobs = world.exports.jobs()
+            if newest < len(jobs):
+                world.run(redrive=jobs[newest].id)
 
 
 def abort(world: Timeline) -> None:

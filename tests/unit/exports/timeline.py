@@ -163,11 +163,11 @@ class Timeline:
 
     # What can happen
 
-    def run(self, mode: str = "incremental") -> Execution:
-        """Begin an execution."""
+    def run(self, mode: str = "incremental", **options: object) -> Execution:
+        """Begin an execution with these options."""
         execution = Execution(
             f"arn:aws:states:us-east-1:1:execution:export:{next(self._numbers)}",
-            self._definition, self._resources(), self.now, self.entered, {"mode": mode},
+            self._definition, self._resources(), self.now, self.entered, {"mode": mode, **options},
         )  # fmt: skip
         self.executions.append(execution)
         return execution

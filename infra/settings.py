@@ -13,6 +13,9 @@ LOCAL_REGION = "us-east-1"
 NEW_DATASTORE = "new"
 """Instead of a data store's id: make one."""
 
+BUCKETS = ("landing", "lake", "exports", "results", "docs", "failures", "logs")
+"""What each bucket is for, and the second part of its name."""
+
 CHANGE_FEEDS = ("none", "cloudtrail", "subscription")
 _LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 3653)
 
@@ -263,7 +266,14 @@ class Settings:
         return f"{self.prefix}-{suffix}"
 
     def bucket(self, purpose: str) -> str:
-        """`watershed-<purpose>-<account>-<region>`: bucket names are global."""
+        """`watershed-<purpose>-<account>-<region>`: bucket names are global.
+
+        Raises
+        ------
+        KeyError : there is no bucket for that purpose
+        """
+        if purpose not in BUCKETS:
+            raise KeyError(purpose)
         return f"{self.prefix}-{purpose}-{self.account}-{self.region}"
 
     def database(self, zone: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from crawlers import load_crawlers
 from infra.questions import PAGE, load_questions, page
+from infra.settings import BUCKETS
 from infra.workflow import JOBS, STEPS
 from tests.unit.infra.assemblies import ON_AWS
 
@@ -23,8 +24,7 @@ def _by_name(found: dict[str, dict[str, Any]], name: str) -> dict[str, dict[str,
 
 def test_buckets_are_encrypted_private_versioned_and_logged(resources: Resources) -> None:
     buckets = _by_name(resources("AWS::S3::Bucket"), "BucketName")
-    purposes = ("landing", "lake", "exports", "results", "docs", "failures", "logs")
-    assert set(buckets) == {ON_AWS.bucket(purpose) for purpose in purposes}
+    assert set(buckets) == set(map(ON_AWS.bucket, BUCKETS)), "what a first deployment finds taken is these"
     for name, bucket in buckets.items():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}, name
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}, name

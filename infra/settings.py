@@ -189,8 +189,24 @@ class Settings:
                 "must be a domain name, such as api.example.org",
             ),
             "api_certificate_arn": (
-                bool(self.api_certificate_arn) == bool(self.api_domain_name),
-                "must be given with api_domain_name, and only with it",
+                bool(
+                    re.fullmatch(
+                        rf"arn:[\w-]+:acm:{self.region}:{self.account}:certificate/.+"
+                        if self.api_domain_name
+                        else "",
+                        self.api_certificate_arn,
+                    )
+                ),
+                "must be the ARN of a certificate in this account and region, with api_domain_name and only with it",
+            ),
+            "web_acl_arn": (
+                bool(
+                    re.fullmatch(
+                        rf"(arn:[\w-]+:wafv2:{self.region}:{self.account}:regional/webacl/.+)?",
+                        self.web_acl_arn,
+                    )
+                ),
+                "must be the ARN of a regional web ACL in this account and region, or empty",
             ),
             "api_base_path": (
                 bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.api_base_path)),

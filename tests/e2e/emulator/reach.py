@@ -1,10 +1,12 @@
 """What a role can do: a fixed list of calls on everything that the stack holds, made as that role.
 
-Each call is harmless where it is allowed: it names a key, an item or a token that is not there.
+Each call is harmless where it is allowed: it is one that is refused for something else, such as a key, an item or
+a token that is not there.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +24,7 @@ Call = tuple[str, str, str, dict[str, Any]]
 """What it is called here, service, method, arguments."""
 
 _FOLDERS = {
-    "landing": ("items", "fhir", "fhir_changes", "quarantine/source=items", "quarantine/source=fhir", "replayed"),
+    "landing": ("items", "fhir", "fhir_changes", "quarantine/source=items", "quarantine/source=fhir_changes", "replayed"),
     "lake": ("warehouse/watershed_curated", "warehouse/watershed_conformed", "warehouse/watershed_ops"),
     "exports": ("exports", "manifests", "AWSDynamoDB"),
     "failures": ("aws/lambda",),
@@ -31,6 +33,9 @@ _FOLDERS = {
     "logs": ("",),
 }  # fmt: skip
 """The prefixes of each bucket that some role is told apart by."""
+
+_WRONG = base64.b64encode(bytes(16)).decode()
+"""The digest of no text that is put."""
 
 _ONCE = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
 _ANYBODY = {
@@ -51,7 +56,7 @@ def calls(emulator: Emulator, settings: Settings) -> Iterator[Call]:
             where = {"Bucket": settings.bucket(purpose), "Key": f"{folder}/probe".lstrip("/")}
             place = f"{purpose}/{folder}".rstrip("/")
             yield f"get {place}", "s3", "get_object", where
-            yield f"put {place}", "s3", "put_object", {**where, "Body": "x"}
+            yield f"put {place}", "s3", "put_object", {**where, "Body": "x", "ContentMD5": _WRONG}
             yield f"delete {place}", "s3", "delete_object", {**where, "Key": f"{where['Key']}-absent"}
     nothing = {"probe": {"S": "x"}}
     for name in emulator.client("dynamodb").list_tables()["TableNames"]:

@@ -17,6 +17,7 @@ from local.emulator.environment import Options
 from local.healthlake.client import HealthLakeClient
 from local.healthlake.launcher import HealthLake
 from tests.e2e.emulator.conftest import until
+from tests.e2e.emulator.reach import Reach
 from tests.unit.infra.assemblies import SHARED
 
 pytestmark = pytest.mark.e2e
@@ -30,6 +31,7 @@ class Feed:
     fhir: HealthLakeClient
     s3: Any
     bucket: str
+    reach: Reach
 
     def landed(self, prefix: str) -> dict[str, list[dict[str, Any]]]:
         """The lines of each object."""
@@ -80,7 +82,8 @@ def feed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             client = HealthLakeClient(healthlake.url, healthlake.datastore_id)
             if "HealthLakeBusArn" in outputs:
                 client.subscribe(outputs["HealthLakeBusArn"], ["Patient"])
-            yield Feed(request.param, client, emulator.client("s3"), outputs["LandingBucket"])
+            reach = Reach(emulator, settings)
+            yield Feed(request.param, client, emulator.client("s3"), outputs["LandingBucket"], reach)
         finally:
             healthlake.stop()
 
@@ -94,3 +97,21 @@ def test_versions_and_deletions_land_without_an_export(feed: Feed) -> None:
     until(lambda: ("a", "2") in feed.changes() and feed.deletions() == {"b"})
     assert feed.changes() == {("a", "1"), ("a", "2"), ("b", "1")}
     assert feed.landed("quarantine/") == {}
+
+
+_LANDING = {"put landing/fhir_changes", "put landing/quarantine/source=fhir_changes"}
+_CONSUMED = {"see fhir-changes", "consume fhir-changes"}
+REACH: dict[str, dict[str, set[str]]] = {
+    "cloudtrail": {
+        "note-fhir-changes": {*_CONSUMED, "update fhir-changes"},
+        # Its listings go under fhir/_exports/listing-*, and nowhere else under fhir/.
+        "find-fhir-changes": {*_LANDING, "put fhir-changes"},
+        "fhir-changes": {"get fhir-changes"},
+    },
+    "subscription": {"land-fhir-changes": {*_LANDING, *_CONSUMED, "put fhir-changes"}},
+}
+
+
+def test_each_role_of_the_feed_reaches_what_its_work_needs_and_nothing_else(feed: Feed) -> None:
+    expected = REACH[feed.name]
+    assert {role: feed.reach.of(role) for role in expected} == expected

@@ -20,7 +20,7 @@ _LANDING = {
         "fhir",
         "fhir_changes",
         "quarantine/source=items",
-        "quarantine/source=fhir",
+        "quarantine/source=fhir_changes",
         "replayed",
     )
 }
@@ -30,7 +30,7 @@ _JOBS = {
     *(f"{verb} {place}" for verb in ("get", "put", "delete") for place in (*_LAKE, "docs")),
     *(f"list {zone} tables" for zone in ("conformed", "curated", "ops")),
     "put landing/quarantine/source=items",
-    "put landing/quarantine/source=fhir",
+    "put landing/quarantine/source=fhir_changes",
 }
 _ANALYSTS = {
     "get lake/warehouse/watershed_curated",
@@ -80,7 +80,7 @@ REACH: dict[str, set[str]] = {
         *(
             f"{verb} landing/{zone}"
             for verb in ("put", "delete")
-            for zone in ("items", "fhir", "fhir_changes", "quarantine/source=items", "quarantine/source=fhir", "replayed")
+            for zone in ("items", "fhir", "fhir_changes", "quarantine/source=items", "quarantine/source=fhir_changes", "replayed")
         ),
     },
     # --- the API, the schedule, HealthLake

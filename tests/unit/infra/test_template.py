@@ -337,7 +337,19 @@ def test_the_questions_of_the_docs_are_named_queries(resources: Resources) -> No
     for name, query in queries.items():
         assert (query["WorkGroup"], query["Database"]) == ("watershed", "watershed_curated")
         assert query["QueryString"] == questions[name].sql
-        assert query["Description"] == questions[name].title
+        assert query["Description"] == f"{questions[name].title} (For {questions[name].role}.)"
+
+
+def test_a_question_is_for_a_role_that_may_ask_it(resources: Resources) -> None:
+    policies = {
+        each["Properties"]["RoleName"]: json.dumps(each["Properties"]["Policies"])
+        for each in resources("AWS::IAM::Role").values()
+    }
+    questions = load_questions()
+    for question in questions:
+        for zone in question.zones:
+            assert f"database/watershed_{zone}" in policies[f"watershed-{question.role}"], question.name
+    assert sum(question.role == "analysts" for question in questions) >= 15
 
 
 def test_a_deployment_with_another_prefix_asks_its_own_databases() -> None:

@@ -43,12 +43,19 @@ class Crawler:
 
     @property
     def recrawl_policy(self) -> dict[str, str]:
-        """Everything each time: only-new-folders is not offered for catalog targets."""
+        """Everything each time.
+
+        Only-new-folders is not offered for catalog targets. Events of S3 are, for a crawler of a single target,
+        and a trigger starts two crawlers at most: a crawler for each landing table would not fit into the one
+        trigger that starts a run. Nor would they be cheaper: a crawl is billed for ten minutes at least, and a
+        million objects are listed in a thousand requests.
+        https://docs.aws.amazon.com/glue/latest/dg/crawler-s3-event-notifications.html
+        """
         return {"RecrawlBehavior": "CRAWL_EVERYTHING"}
 
     @property
     def configuration(self) -> str:
-        """`Configuration`: partitions take their columns and format from the table."""
+        """`Configuration`: partitions, old ones too, take their columns and format from the table."""
         return json.dumps(
             {
                 "Version": 1.0,

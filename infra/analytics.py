@@ -49,7 +49,7 @@ class Analytics(Construct):
                 self,
                 "".join(part.capitalize() for part in question.name.split("_")),
                 name=question.name,
-                description=question.title,
+                description=f"{question.title} (For {question.role}.)",
                 database=settings.database("curated"),
                 query_string=question.for_deployment(settings),
                 work_group=self.name,

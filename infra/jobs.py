@@ -204,7 +204,6 @@ def _permissions(
                 "glue:GetTables",
                 "glue:CreateTable",
                 "glue:UpdateTable",
-                "glue:DeleteTable",
             ],
             [
                 settings.arn("glue", "catalog"),

@@ -9,14 +9,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.item_keys import table_keys
-from infra.settings import Settings
+from infra.settings import BUCKETS, Settings
 from schemas.item_type import load_item_types
 
 BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
 BOOTSTRAP_VERSION = 6
 """The oldest that assets of today's CDK are published through."""
-
-BUCKETS = ("landing", "lake", "exports", "results", "docs", "failures", "logs")
 
 _MISSING = ("404", "NoSuchBucket", "ResourceNotFoundException", "ParameterNotFound", "ValidationError")
 

@@ -6,6 +6,7 @@ They are deployed as named queries of the Athena workgroup, and listed in docs/q
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,16 @@ class Question:
     name: str
     title: str
     sql: str
+
+    @property
+    def zones(self) -> frozenset[str]:
+        """The zones whose tables it reads, such as `curated`."""
+        return frozenset(re.findall(rf"\b{_WRITTEN_FOR}_([a-z]+)\.", self.sql)) or frozenset({"curated"})
+
+    @property
+    def role(self) -> str:
+        """The narrowest role that may ask it: analysts read what is curated, engineers every zone."""
+        return "analysts" if self.zones <= {"curated"} else "engineers"
 
     def for_deployment(self, settings: Settings) -> str:
         """The SQL over the databases of a deployment with its own prefix."""
@@ -57,8 +68,8 @@ def page(text: str, questions: list[Question]) -> str:
     """The page with its list as the files are now."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    rows = "".join(f"| [{each.name}]({each.name}.sql) | {each.title} |\n" for each in questions)
-    return f"{before}{_BEGIN}| query | question |\n| --- | --- |\n{rows}{_END}{after}"
+    rows = "".join(f"| [{each.name}]({each.name}.sql) | {each.title} | {each.role} |\n" for each in questions)
+    return f"{before}{_BEGIN}| query | question | for |\n| --- | --- | --- |\n{rows}{_END}{after}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ LOCAL_REGION = "us-east-1"
 NEW_DATASTORE = "new"
 """Instead of a data store's id: make one."""
 
+BUCKETS = ("landing", "lake", "exports", "results", "docs", "failures", "logs")
+"""What each bucket is for, and the second part of its name."""
+
 CHANGE_FEEDS = ("none", "cloudtrail", "subscription")
 _LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 3653)
 
@@ -186,8 +189,24 @@ class Settings:
                 "must be a domain name, such as api.example.org",
             ),
             "api_certificate_arn": (
-                bool(self.api_certificate_arn) == bool(self.api_domain_name),
-                "must be given with api_domain_name, and only with it",
+                bool(
+                    re.fullmatch(
+                        rf"arn:[\w-]+:acm:{self.region}:{self.account}:certificate/.+"
+                        if self.api_domain_name
+                        else "",
+                        self.api_certificate_arn,
+                    )
+                ),
+                "must be the ARN of a certificate in this account and region, with api_domain_name and only with it",
+            ),
+            "web_acl_arn": (
+                bool(
+                    re.fullmatch(
+                        rf"(arn:[\w-]+:wafv2:{self.region}:{self.account}:regional/webacl/.+)?",
+                        self.web_acl_arn,
+                    )
+                ),
+                "must be the ARN of a regional web ACL in this account and region, or empty",
             ),
             "api_base_path": (
                 bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.api_base_path)),
@@ -269,7 +288,14 @@ class Settings:
         return f"{self.prefix}-{suffix}"
 
     def bucket(self, purpose: str) -> str:
-        """`watershed-<purpose>-<account>-<region>`: bucket names are global."""
+        """`watershed-<purpose>-<account>-<region>`: bucket names are global.
+
+        Raises
+        ------
+        KeyError : there is no bucket for that purpose
+        """
+        if purpose not in BUCKETS:
+            raise KeyError(purpose)
         return f"{self.prefix}-{purpose}-{self.account}-{self.region}"
 
     def database(self, zone: str) -> str:

@@ -1,7 +1,8 @@
 """A crawl as Glue performs it on catalog targets: new partition folders become partitions.
 
-Columns are never touched: partitions inherit the table's (``InheritFromTable``). Folders that are gone are
-reported and left in the catalog (``DeleteBehavior`` LOG), as the crawlers' declarations say.
+Columns of tables are never touched. Partitions inherit them, new and old ones alike (``InheritFromTable``): those
+that a table had before its declaration changed are brought into line. Folders that are gone are reported and left
+in the catalog (``DeleteBehavior`` LOG), as the crawlers' declarations say.
 """
 
 from __future__ import annotations
@@ -16,23 +17,28 @@ from local.glue.partitions import partition_folders
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
-    from mypy_boto3_glue.type_defs import PartitionInputTypeDef, TableTypeDef
+    from mypy_boto3_glue.type_defs import PartitionInputTypeDef, PartitionTypeDef, TableTypeDef
     from mypy_boto3_s3 import S3Client
 
 _BATCH = 100
 """The most partitions that ``BatchCreatePartition`` takes."""
+
+_INHERITED = ("Columns", "InputFormat", "OutputFormat", "SerdeInfo", "Compressed")
+"""What a query reads a partition by."""
 
 
 @dataclass(frozen=True)
 class TableCrawl:
     """What one crawl found at one table.
 
-    ``added``, ``present`` and ``gone`` count partitions; ``ignored`` tells of folders that are none.
+    ``added``, ``present`` (before), ``updated`` and ``gone`` are of partitions; ``ignored`` tells of folders that
+    are none.
     """
 
     table: str
     added: int
     present: int
+    updated: int
     gone: tuple[str, ...]
     ignored: Mapping[str, str]
 
@@ -79,8 +85,9 @@ def _crawl_table(table: TableTypeDef, glue: GlueClient, s3: S3Client) -> TableCr
         for values, folder in sorted(new.items())
     ]
     added = sum(_add(table, inputs[start : start + _BATCH], glue) for start in range(0, len(inputs), _BATCH))
-    gone = sorted("/".join(values) for values in known - folders.found.keys())
-    return TableCrawl(table["Name"], added, len(known), tuple(gone), folders.ignored)
+    updated = sum(_inherit(table, partition, glue) for partition in known.values())
+    gone = sorted("/".join(values) for values in known.keys() - folders.found.keys())
+    return TableCrawl(table["Name"], added, len(known), updated, tuple(gone), folders.ignored)
 
 
 def _keys_below(location: str, s3: S3Client) -> Iterator[str]:
@@ -94,11 +101,30 @@ def _keys_below(location: str, s3: S3Client) -> Iterator[str]:
         raise CrawlError(f"There is no bucket {place.netloc}. Create it: watershed deploy") from None
 
 
-def _known_partitions(table: TableTypeDef, glue: GlueClient) -> set[tuple[str, ...]]:
+def _known_partitions(table: TableTypeDef, glue: GlueClient) -> dict[tuple[str, ...], PartitionTypeDef]:
     pages = glue.get_paginator("get_partitions").paginate(
-        DatabaseName=table["DatabaseName"], TableName=table["Name"], ExcludeColumnSchema=True
+        DatabaseName=table["DatabaseName"], TableName=table["Name"]
     )
-    return {tuple(each["Values"]) for page in pages for each in page["Partitions"]}
+    return {tuple(each["Values"]): each for page in pages for each in page["Partitions"]}
+
+
+def _inherit(table: TableTypeDef, partition: PartitionTypeDef, glue: GlueClient) -> bool:
+    """Whether the partition differed from its table in more than its place, and no longer does."""
+    old = partition["StorageDescriptor"]
+    new = {**table["StorageDescriptor"], "Location": old["Location"]}
+    if any(old.get(each) != new.get(each) for each in _INHERITED):
+        glue.update_partition(
+            DatabaseName=table["DatabaseName"],
+            TableName=table["Name"],
+            PartitionValueList=partition["Values"],
+            PartitionInput={
+                "Values": partition["Values"],
+                "StorageDescriptor": new,  # type: ignore[typeddict-item]
+                "Parameters": partition.get("Parameters", {}),
+            },
+        )
+        return True
+    return False
 
 
 def _add(table: TableTypeDef, inputs: Sequence[PartitionInputTypeDef], glue: GlueClient) -> int:

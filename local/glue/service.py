@@ -139,7 +139,7 @@ class GlueHost:
             status="FAILED" if error else "SUCCEEDED",
             error_message=error,
             log_stream=log_stream,
-            tables_updated=sum(table.added > 0 for table in tables),
+            tables_updated=sum(table.added + table.updated > 0 for table in tables),
             partitions_added=sum(table.added for table in tables),
             summary=summary,
         )

@@ -5,7 +5,8 @@ From https://docs.aws.amazon.com/glue/latest/dg/workflows_overview.html and ``ab
 - a run begins with the one start trigger (on demand, scheduled or event), whose actions start together;
 - a conditional trigger fires once in a run, when its conditions hold: all of them (AND) or any (ANY); it must
   be activated;
-- conditions look only at what this run started;
+- conditions look only at what this run started, and listen only for the states that ``Condition`` of the API
+  names: an ERROR fires nothing;
 - the run is over when nothing runs and nothing more can fire. It is then COMPLETED even if actions failed:
   the statistics tell. What waited for them was never started.
 
@@ -30,6 +31,12 @@ Kind = Literal["JOB", "CRAWLER"]
 START_TYPES = ("ON_DEMAND", "SCHEDULED", "EVENT")
 MAX_CRAWLERS = 2
 """In the actions of one trigger: Glue's limit."""
+
+_LISTENED_FOR: Mapping[Kind, tuple[str, ...]] = {
+    "JOB": ("SUCCEEDED", "STOPPED", "FAILED", "TIMEOUT"),
+    "CRAWLER": ("SUCCEEDED", "FAILED", "CANCELLED"),
+}
+"""https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-jobs-trigger.html"""
 
 _COUNTED_AS: Mapping[str, str] = {
     "RUNNING": "RunningActions",
@@ -103,6 +110,12 @@ def read_triggers(raw: Iterable[Mapping[str, Any]]) -> tuple[Trigger, ...]:
         if trigger.type == "CONDITIONAL" and not trigger.conditions:
             raise WorkflowGraphError(f"Trigger {trigger.name} is conditional and has no condition")
         for condition in trigger.conditions:
+            known = _LISTENED_FOR[condition.node.kind]
+            if condition.state not in known:
+                raise WorkflowGraphError(
+                    f"Trigger {trigger.name} waits for {condition.node.name} to be {condition.state}; a trigger"
+                    f" can listen for {', '.join(known)}"
+                )
             if condition.node not in started:
                 raise WorkflowGraphError(
                     f"Trigger {trigger.name} waits for {condition.node.name}, which no trigger starts"

@@ -17,6 +17,7 @@ from local.emulator.environment import Options
 from local.healthlake.client import HealthLakeClient
 from local.healthlake.launcher import HealthLake
 from tests.e2e.emulator.conftest import until
+from tests.e2e.emulator.reach import Reach
 from tests.unit.infra.assemblies import SHARED
 
 pytestmark = pytest.mark.e2e
@@ -32,6 +33,7 @@ class Feed:
     bucket: str
     bus: str
     """What subscriptions notify; empty where CloudTrail tells."""
+    reach: Reach
 
     def landed(self, prefix: str) -> dict[str, list[dict[str, Any]]]:
         """The lines of each object."""
@@ -83,7 +85,8 @@ def feed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             bus = dict(outputs).get("HealthLakeBusArn", "")
             if bus:
                 client.subscribe(bus, ["Patient"])
-            yield Feed(request.param, client, emulator.client("s3"), outputs["LandingBucket"], bus)
+            reach = Reach(emulator, settings)
+            yield Feed(request.param, client, emulator.client("s3"), outputs["LandingBucket"], bus, reach)
         finally:
             healthlake.stop()
 
@@ -103,3 +106,21 @@ def test_versions_and_deletions_land_without_an_export(feed: Feed) -> None:
     feed.fhir.delete("Patient", "a")
     until(lambda: feed.deletions() == {"a", "b"})
     assert feed.landed("quarantine/") == {}
+
+
+_LANDING = {"put landing/fhir_changes", "put landing/quarantine/source=fhir_changes"}
+_CONSUMED = {"see fhir-changes", "consume fhir-changes"}
+REACH: dict[str, dict[str, set[str]]] = {
+    "cloudtrail": {
+        "note-fhir-changes": {*_CONSUMED, "update fhir-changes"},
+        # Its listings go under fhir/_exports/listing-*, and nowhere else under fhir/.
+        "find-fhir-changes": {*_LANDING, "put fhir-changes"},
+        "fhir-changes": {"get fhir-changes"},
+    },
+    "subscription": {"land-fhir-changes": {*_LANDING, *_CONSUMED, "put fhir-changes"}},
+}
+
+
+def test_each_role_of_the_feed_reaches_what_its_work_needs_and_nothing_else(feed: Feed) -> None:
+    expected = REACH[feed.name]
+    assert {role: feed.reach.of(role) for role in expected} == expected

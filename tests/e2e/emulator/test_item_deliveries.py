@@ -17,12 +17,14 @@ from local.emulator import Emulator
 from local.emulator.environment import Options
 from schemas.item_type import load_item_types
 from tests.e2e.emulator.conftest import until
+from tests.e2e.emulator.reach import Reach
 from tests.unit.infra.assemblies import SHARED
 from tests.unit.items.records import LANDED_ONCE, patient, registry_key
 
 pytestmark = pytest.mark.e2e
 
 REGISTRY, READINGS = "watershed-registry", "watershed-site-activity"
+SETTINGS = Settings.local("http://127.0.0.1:1", "none", firehose_tables=(REGISTRY, READINGS), fan_out=True)
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, 
     """Both tables by Firehose, and the fan-out, with the functions' roles enforced."""
     root = tmp_path_factory.mktemp("deliveries") / ".watershed" / "emulator"
     with Emulator(root, Options(enforce_iam=True)) as emulator:
-        settings = Settings.local(
-            "http://127.0.0.1:1", "none", firehose_tables=(REGISTRY, READINGS), fan_out=True
-        )
-        yield emulator, deploy(emulator, settings, out=SHARED / "deliveries.cdk.out")
+        yield emulator, deploy(emulator, SETTINGS, out=SHARED / "deliveries.cdk.out")
 
 
 def _make_history(dynamodb: Any) -> None:
@@ -124,3 +123,26 @@ def test_the_fan_out_keeps_each_patients_last_activity(stack: tuple[Emulator, St
     # All within a second, in which the event id decides: but one of the registry's changes it was.
     assert told["p1"] in {"PatientInsert", "PatientModify", "PatientRemove", "AddressModify", "AddressRemove"}
     assert set(told) == {"p-0", "p-1", "p1"}
+
+
+_LANDING = {"put landing/items", "put landing/quarantine/source=items"}
+_CONSUMED = ("changes-address", "changes-patient", "changes-site-activity")
+REACH: dict[str, set[str]] = {
+    "partition-item-changes": _LANDING,
+    "land-parked-changes": {*_LANDING, "see parked-changes", "consume parked-changes"},
+    "shape-item-change": set(),
+    "record-patient-activity": {
+        "put patient-activity",
+        *(f"{verb} {queue}" for verb in ("see", "consume") for queue in _CONSUMED),
+    },
+    "item-changes": _LANDING,
+    "land-registry": {"send parked-changes"},
+    "tell-registry": {"send tell-registry-dlq", "put events watershed-item-changes"},
+}
+
+
+def test_each_role_of_the_deliveries_reaches_what_its_work_needs_and_nothing_else(
+    stack: tuple[Emulator, StackOutputs],
+) -> None:
+    reach = Reach(stack[0], SETTINGS)
+    assert {role: reach.of(role) for role in REACH} == REACH

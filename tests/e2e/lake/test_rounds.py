@@ -21,6 +21,7 @@ from local.commands.pipeline import follow_export, run_export
 from local.commands.query import ask
 from local.commands.sample import change_sources
 from local.errors import LocalError
+from local.sample.changes import Sources
 from local.sample.items import SITE_ACTIVITY
 from local.sample.sources import read_sources
 from local.stack import Stack
@@ -53,13 +54,25 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple | list) else value
 
 
+@pytest.fixture(scope="module")
+def told_of() -> set[str]:
+    """Everything that ever told who a patient is: what changed meanwhile, or was deleted, was logged about too."""
+    return set()
+
+
+def sources_now(lake: Stack, told_of: set[str]) -> Sources:
+    sources = read_sources(lake.fhir, lake.client("dynamodb"))
+    told_of |= personal_values(sources)
+    return sources
+
+
 def export_and_run(lake: Stack, quiet: Terminal, mode: str) -> None:
     follow_export(lake, quiet, run_export(lake, quiet, {"mode": mode}))
 
 
-def test_the_first_run_fills_every_table(lake: Stack, quiet: Terminal) -> None:
+def test_the_first_run_fills_every_table(lake: Stack, quiet: Terminal, told_of: set[str]) -> None:
     export_and_run(lake, quiet, "incremental")
-    sources = read_sources(lake.fhir, lake.client("dynamodb"))
+    sources = sources_now(lake, told_of)
     assert curated_tables(lake) == expected_tables(sources)
     [[patients]] = ask(lake, "select count(*) from curated.patient").rows
     assert patients == lake.fhir.counts()["Patient"] == 10
@@ -73,7 +86,7 @@ def test_the_first_run_fills_every_table(lake: Stack, quiet: Terminal) -> None:
 )
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 4), kill_after=st.floats(0.5, 20))
 def test_random_rounds_with_a_random_kill(
-    lake: Stack, quiet: Terminal, seed: int, size: int, kill_after: float
+    lake: Stack, quiet: Terminal, told_of: set[str], seed: int, size: int, kill_after: float
 ) -> None:
     """A kill that comes after the run's end meets an idle worker, and the next round a new one."""
     change_sources(lake, quiet, size, seed)
@@ -85,7 +98,7 @@ def test_random_rounds_with_a_random_kill(
         assert not killer.is_alive(), "a run failed that nobody killed"
         follow_export(lake, quiet, {"workflowRunId": start_workflow(lake.client("glue"), lake.workflow)})
     killer.join()
-    sources = read_sources(lake.fhir, lake.client("dynamodb"))
+    sources = sources_now(lake, told_of)
     assert curated_tables(lake) == expected_tables(sources)
 
 
@@ -146,19 +159,26 @@ def _logs(lake: Stack) -> dict[str, str]:
         if file.is_file() and (file.suffix == ".log" or "logs" in file.parent.parts)
     }
     logs = lake.client("logs")
-    for group in logs.describe_log_groups()["logGroups"]:
-        events = logs.filter_log_events(logGroupName=group["logGroupName"]).get("events", [])
-        files[group["logGroupName"]] = "\n".join(event["message"] for event in events)
+    groups = logs.get_paginator("describe_log_groups").paginate()
+    for group in (each for page in groups for each in page["logGroups"]):
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+        messages = [event["message"] for page in pages for event in page.get("events", [])]
+        files[group["logGroupName"]] = "\n".join(messages)
     return files
 
 
-def test_no_log_of_all_this_tells_who_a_patient_is(lake: Stack) -> None:
-    values = personal_values(read_sources(lake.fhir, lake.client("dynamodb")))
+def test_no_log_of_all_this_tells_who_a_patient_is(lake: Stack, told_of: set[str]) -> None:
+    sources_now(lake, told_of)
+    values = told_of
     assert len(values) > 50
     logs = _logs(lake)
     # Something was logged by each kind of part, and what should not be there would be found.
     assert {"emulator/emulator.log", "healthlake/healthlake.log"} <= set(logs)
     assert any(name.startswith("logs/") and "run ended" in text for name, text in logs.items())
+    functions = ("land-item-changes", "start-export", "poll-export", "land-export")
+    assert {f"/aws/lambda/watershed-{each}" for each in functions} <= {
+        name for name, text in logs.items() if text
+    }
     assert found_in(values, f"x={sorted(values)[0]}.") == {sorted(values)[0]}
     told = {name: len(found) for name, text in logs.items() if (found := found_in(values, text))}
     assert told == {}, "logs with personal values, and how many"

@@ -1,36 +1,54 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from infra.settings import Settings, SettingsError
 from tests.unit.infra.assemblies import ON_AWS
 
+WRONG: list[tuple[str, object]] = [
+    ("account", "12"),
+    ("region", "Ireland"),
+    ("healthlake_endpoint", "https://healthlake.eu-west-1.amazonaws.com/datastore"),
+    ("healthlake_datastore_id", "a b"),
+    ("prefix", "Watershed"),
+    ("export_schedule_minutes", 0),
+    ("poll_delay_seconds", 901),
+    ("landing_window_seconds", 301),
+    ("export_lease_seconds", 1),
+    ("log_retention_days", 8),
+    ("landing_transition_days", 29),
+    ("glue_workers", 1),
+    ("athena_cutoff_bytes", 9_999_999),
+    ("firehose_tables", ("two words",)),
+    ("change_feed", "streams"),
+    ("change_window_seconds", 0),
+    ("search_settle_seconds", 0),
+    ("search_overlap_seconds", 0),
+    ("delete_window_seconds", 0),
+    ("delete_margin_seconds", 0),
+    ("delete_max_resources", 0),
+    ("existing_streams", {"watershed-registry": "arn:aws:dynamodb:eu-west-1:999999999999:table/x/stream/1"}),
+    ("stream_key_arns", ("arn:aws:kms:eu-west-1:123456789012:alias/tables",)),
+    ("alarm_email", "nobody"),
+    ("api_domain_name", "https://api.example.org"),
+    ("api_certificate_arn", "arn:aws:acm:us-east-1:123456789012:certificate/1"),
+    ("api_base_path", "a/b"),
+    ("web_acl_arn", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/w/1"),
+]
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("account", "12"),
-        ("region", "Ireland"),
-        ("healthlake_endpoint", "https://healthlake.eu-west-1.amazonaws.com/datastore"),
-        ("healthlake_datastore_id", "a b"),
-        ("prefix", "Watershed"),
-        ("export_schedule_minutes", 0),
-        ("poll_delay_seconds", 901),
-        ("landing_window_seconds", 301),
-        ("export_lease_seconds", 1),
-        ("log_retention_days", 8),
-        ("landing_transition_days", 29),
-        ("glue_workers", 1),
-        ("athena_cutoff_bytes", 9_999_999),
-        ("firehose_tables", ("two words",)),
-    ],
-)
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
 def test_a_wrong_setting_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(SettingsError, match=f"Setting {name}: ") as refusal:
         replace(ON_AWS, **{name: value})  # type: ignore[arg-type]
     assert refusal.value.name == name
+
+
+def test_every_setting_but_a_switch_can_be_wrong() -> None:
+    checked = {name for name, _ in WRONG}
+    assert checked == {each.name for each in fields(Settings) if each.type != "bool"}
 
 
 def test_settings_come_from_the_environment() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from crawlers import load_crawlers
 from infra.questions import PAGE, load_questions, page
+from infra.settings import BUCKETS
 from infra.workflow import JOBS, STEPS
 from tests.unit.infra.assemblies import ON_AWS
 
@@ -23,8 +24,7 @@ def _by_name(found: dict[str, dict[str, Any]], name: str) -> dict[str, dict[str,
 
 def test_buckets_are_encrypted_private_versioned_and_logged(resources: Resources) -> None:
     buckets = _by_name(resources("AWS::S3::Bucket"), "BucketName")
-    purposes = ("landing", "lake", "exports", "results", "docs", "failures", "logs")
-    assert set(buckets) == {ON_AWS.bucket(purpose) for purpose in purposes}
+    assert set(buckets) == set(map(ON_AWS.bucket, BUCKETS)), "what a first deployment finds taken is these"
     for name, bucket in buckets.items():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}, name
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}, name
@@ -337,7 +337,19 @@ def test_the_questions_of_the_docs_are_named_queries(resources: Resources) -> No
     for name, query in queries.items():
         assert (query["WorkGroup"], query["Database"]) == ("watershed", "watershed_curated")
         assert query["QueryString"] == questions[name].sql
-        assert query["Description"] == questions[name].title
+        assert query["Description"] == f"{questions[name].title} (For {questions[name].role}.)"
+
+
+def test_a_question_is_for_a_role_that_may_ask_it(resources: Resources) -> None:
+    policies = {
+        each["Properties"]["RoleName"]: json.dumps(each["Properties"]["Policies"])
+        for each in resources("AWS::IAM::Role").values()
+    }
+    questions = load_questions()
+    for question in questions:
+        for zone in question.zones:
+            assert f"database/watershed_{zone}" in policies[f"watershed-{question.role}"], question.name
+    assert sum(question.role == "analysts" for question in questions) >= 15
 
 
 def test_a_deployment_with_another_prefix_asks_its_own_databases() -> None:

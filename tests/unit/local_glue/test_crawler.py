@@ -83,10 +83,32 @@ def test_a_second_crawl_of_nothing_new_does_nothing(
     crawl(crawler, glue, s3)
     before = partitions(glue)
     again = site(crawl(crawler, glue, s3))
-    assert (again.added, again.present, again.gone, again.ignored) == (0, 1, (), {})
+    assert (again.added, again.present, again.updated, again.gone, again.ignored) == (0, 1, 0, (), {})
     put(s3, f"{SITE}/siteId=1/{HOUR}/late.ndjson.gz")
     assert site(crawl(crawler, glue, s3)).added == 0
     assert partitions(glue) == before
+
+
+def test_partitions_from_before_a_change_of_the_declaration_are_brought_into_line(
+    crawler: dict[str, Any], glue: GlueClient, s3: S3Client
+) -> None:
+    """ "Update all new and existing partitions with metadata from the table", as the console calls it."""
+    put(s3, f"{SITE}/siteId=1/{HOUR}/a.ndjson.gz")
+    crawl(crawler, glue, s3)
+    before = partitions(glue)
+    table = glue.get_table(DatabaseName=DATABASE, Name="site_activity_change")["Table"]
+    columns = [*table["StorageDescriptor"]["Columns"], {"Name": "added_later", "Type": "string"}]
+    declared: Any = {
+        "Name": table["Name"],
+        "PartitionKeys": table["PartitionKeys"],
+        "StorageDescriptor": {**table["StorageDescriptor"], "Columns": columns},
+    }
+    glue.update_table(DatabaseName=DATABASE, TableInput=declared)
+    assert site(crawl(crawler, glue, s3)).updated == 1
+    (partition,) = glue.get_partitions(DatabaseName=DATABASE, TableName="site_activity_change")["Partitions"]
+    assert partition["StorageDescriptor"]["Columns"] == columns
+    assert partitions(glue) == before, "where it lies is its own"
+    assert site(crawl(crawler, glue, s3)).updated == 0
 
 
 def test_a_removed_folder_is_reported_and_its_partition_kept(

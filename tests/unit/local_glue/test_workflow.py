@@ -75,6 +75,9 @@ DIAMOND = [
     then("curate", {"items": "SUCCEEDED", "fhir": "SUCCEEDED"}, job("curate")),
 ]
 
+JOB_STATES = ("SUCCEEDED", "STOPPED", "FAILED", "TIMEOUT")
+"""All that a trigger can listen for of a job."""
+
 CASES = [
     Case(
         "all succeed: every action, in the order of the graph",
@@ -125,6 +128,63 @@ CASES = [
         ["a", "tell"],
         {"a": "FAILED"},
         ["x"],
+    ),
+    *(
+        Case(
+            f"a trigger may wait for {state}, and then waits in vain for another",
+            [
+                start(job("a")),
+                then("that", {"a": state}, job("x")),
+                *(then(f"not {other}", {"a": other}, job(other)) for other in JOB_STATES if other != state),
+            ],
+            ["a", "x"],
+            {"a": state},
+            [other for other in JOB_STATES if other != state],
+        )
+        for state in JOB_STATES
+    ),
+    Case(
+        "a run that ended in ERROR fires none of them",
+        [start(job("a")), *(then(f"on {state}", {"a": state}, job(state)) for state in JOB_STATES)],
+        ["a"],
+        {"a": "ERROR"},
+        list(JOB_STATES),
+    ),
+    Case(
+        "ANY of which none holds never fires",
+        [start(job("a"), job("b")), then("t", {"a": "FAILED", "b": "TIMEOUT"}, job("x"), logical="ANY")],
+        ["a", "b"],
+        {"a": "TIMEOUT", "b": "FAILED"},
+        ["x"],
+    ),
+    Case(
+        "AND over different states of different nodes",
+        [start(job("a"), job("b")), then("t", {"a": "FAILED", "b": "SUCCEEDED"}, job("x"))],
+        ["a", "b", "x"],
+        {"a": "FAILED"},
+        [],
+    ),
+    Case(
+        "a crawl that failed can be waited for, and its sibling's success is not spoilt by it",
+        [
+            start(crawler("c1"), crawler("c2")),
+            then("bad", {"c1": "FAILED"}, job("tell")),
+            then("ok", {"c2": "SUCCEEDED"}, job("x")),
+        ],
+        ["c1", "c2", "tell", "x"],
+        {"c1": "FAILED"},
+        [],
+    ),
+    Case(
+        "a conditional trigger may start crawlers, and these be waited for",
+        [
+            start(job("a")),
+            then("t1", {"a": "SUCCEEDED"}, crawler("c1"), crawler("c2")),
+            then("t2", {"c1": "SUCCEEDED", "c2": "SUCCEEDED"}, job("x")),
+        ],
+        ["a", "c1", "c2", "x"],
+        {},
+        [],
     ),
     Case(
         "two triggers that hold at once both fire",
@@ -332,6 +392,14 @@ def test_the_actions_own_arguments_and_time_limit_reach_the_start() -> None:
             "t waits for b, which no trigger starts",
         ),
         ([start({"Timeout": 1})], "names neither a job nor a crawler"),
+        (
+            [start(job("a")), then("t", {"a": "ERROR"}, job("x"))],
+            "a to be ERROR; a trigger can listen for SUCCEEDED, STOPPED, FAILED, TIMEOUT",
+        ),
+        (
+            [start(crawler("c1")), then("t", {"c1": "TIMEOUT"}, job("x"))],
+            "c1 to be TIMEOUT; a trigger can listen for SUCCEEDED, FAILED, CANCELLED",
+        ),
     ],
 )
 def test_a_graph_that_glue_would_refuse_is_refused(triggers: list[dict[str, Any]], problem: str) -> None:

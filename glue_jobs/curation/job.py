@@ -123,14 +123,16 @@ def _publish_views(tally: _Tally, declarations: Declarations, updates: Sequence[
 
 
 def _publish_type(tally: _Tally, declarations: Declarations, update: TypeUpdate) -> None:
+    left = [table.view.name for table in update.tables]
     try:
         with update.views() as views:
             for each in views:
                 name = each.table.view.name
                 tally.attempt(name, partial(_publish_view, tally.run, declarations.suites[name], each))
-    except Exception as error:
-        for table in update.tables:
-            tally.fail(table.view.name, error)
+                left.remove(name)
+    except Exception as error:  # of what the views share: those that were attempted before it stand
+        for name in left:
+            tally.fail(name, error)
 
 
 def _publish_view(run: Run, suite: Suite, update: ViewUpdate) -> Outcome:

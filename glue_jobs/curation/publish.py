@@ -72,7 +72,7 @@ def publish(run: Run, full_name: str, change: Change, state: TableState, suite: 
     CommitConflict : another writer moved ``main`` in the meantime
     """
     branch = f"{BRANCH_PREFIX}{run.run_id}"
-    before = _rows(iceberg_table(run.spark, full_name).currentSnapshot())
+    before = row_count(iceberg_table(run.spark, full_name).currentSnapshot())
     _open_branch(run.spark, full_name, branch)
     with _judged_once(change, suite) as judged:
         publishable = replace(judged, rows=that_hold(judged.rows, suite))
@@ -101,7 +101,7 @@ def _judged_once(change: Change, suite: Suite) -> Iterator[Change]:
         rows.unpersist()
 
 
-def _rows(snapshot: Any) -> int:
+def row_count(snapshot: Any) -> int:
     """Rows that a snapshot shows, from its metadata alone: those in data files, less those deleted by position."""
     summary = {} if snapshot is None else dict(snapshot.summary())
     return int(summary.get("total-records", 0)) - int(summary.get("total-position-deletes", 0))
@@ -146,12 +146,12 @@ def write_branch(
     nobody reads it either way, because ``main`` moves last.
     """
     target = branch_target(full_name, branch)
-    before = kept = _rows(iceberg_table(spark, full_name).snapshot(branch))
+    before = kept = row_count(iceberg_table(spark, full_name).snapshot(branch))
     if change.keys is None:
         kept = 0
     elif before:
         _delete(spark, target, change.keys, f"{_CHANGED_KEYS}_of_{full_name.rpartition('.')[2]}")
-        kept = _rows(iceberg_table(spark, full_name).snapshot(branch))
+        kept = row_count(iceberg_table(spark, full_name).snapshot(branch))
     writer = _in_few_files(change).writeTo(target)
     for key, value in properties.items():
         writer = writer.option(f"snapshot-property.{key}", value)

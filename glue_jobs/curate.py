@@ -1,7 +1,8 @@
 """Glue job: conformed tables to curated ones: views and models, audited before analysts see them.
 
 Arguments: ``--landing_uri s3://<bucket>/``, ``--catalog lake``, ``--run_id``, ``--full true`` (rebuild
-every table rather than what changed; gives the same rows).
+every table rather than what changed; gives the same rows), ``--docs_uri s3://<bucket>/`` (the data docs go
+to ``data-docs/index.html`` there).
 """
 
 from __future__ import annotations

@@ -10,21 +10,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 
 from pyspark.sql import SparkSession
 
 from glue_jobs.curation.inputs import needed_snapshots
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.errors import LakeError
+from glue_jobs.lake.layout import apply_layout, retention
 from glue_jobs.lake.log import log
 from glue_jobs.lake.maintenance import maintain_table
 from glue_jobs.lake.run import Run, job_run
 from glue_jobs.lake.session import spark_session
+from glue_jobs.lake.tables import iceberg_table
+from schemas.layout import Layouts, load_layouts
 
 JOB = "maintain"
-KEEP = timedelta(days=7)
-"""How far back ``as of`` queries reach."""
 DATABASES = ("watershed_conformed", "watershed_curated", "watershed_ops")
 
 
@@ -32,8 +32,8 @@ class MaintenanceFailed(LakeError):
     """Raised after every table was tried, when some could not be maintained."""
 
 
-def maintain(run: Run, keep: timedelta = KEEP) -> None:
-    """Maintain every table; one that fails holds up no other.
+def maintain(run: Run, layouts: Layouts) -> None:
+    """Maintain every table as its layout says; one that fails holds up no other.
 
     Raises
     ------
@@ -44,7 +44,9 @@ def maintain(run: Run, keep: timedelta = KEEP) -> None:
     for database in DATABASES:
         for table in tables(run.spark, run.catalog, database):
             try:
-                done = asdict(maintain_table(run.spark, table, keep, needed.get(table, ())))
+                layout = layouts.of(database.removeprefix("watershed_"), table.rpartition(".")[2])
+                apply_layout(run.spark, iceberg_table(run.spark, table), layout)
+                done = asdict(maintain_table(run.spark, table, retention(layout), needed.get(table, ())))
             except Exception as error:
                 failed[table] = type(error).__name__
                 log("not maintained", run_id=run.run_id, table=table, error=type(error).__name__)
@@ -68,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
     """Run the job."""
     arguments = JobArguments.parse(argv)
     with job_run(spark_session(arguments.catalog), arguments, JOB) as run:
-        maintain(run)
+        maintain(run, load_layouts())
 
 
 if __name__ == "__main__":

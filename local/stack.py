@@ -7,8 +7,10 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from glue_jobs.curation import DATA_DOCS
 from infra.settings import Settings
 from local.emulator.process import Emulator
 from local.errors import NotDeployed, NotUp
@@ -100,6 +102,12 @@ class Stack:
     @property
     def export_machine_arn(self) -> str:
         return self.settings.arn("states", f"stateMachine:{self.settings.name('export')}")
+
+    @property
+    def data_docs(self) -> Path | None:
+        """The page on what the tables' audits found; None until `curate` has written it."""
+        page = self.state.mirror / self.settings.bucket("docs") / DATA_DOCS
+        return page if page.is_file() else None
 
     @property
     def workflow(self) -> str:

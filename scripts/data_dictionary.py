@@ -13,6 +13,7 @@ from glue_jobs.curation.declarations import Declarations, load_declarations
 from glue_jobs.sql_on_fhir import Plan, compile_views
 from schemas import ItemType, load_item_types
 from schemas.expectation import Expectation, Suite
+from schemas.layout import Layout
 from schemas.model import Model
 from schemas.view import KEY_COLUMN, View
 
@@ -43,6 +44,8 @@ How to read it:
 - Times are in UTC. A `…_date` or `…_at` column is null where the source is less precise than that; the `…_text`
   column beside it is what was written.
 - Of what repeats, a column named without a number holds the first, unless its description says otherwise.
+- *Sorted by* says which columns a question should name to read little; *asked as it was* how far back a table
+  can be asked (`schemas/layouts.yaml`).
 - A key column joins the `resource_key` of the table it names. A reference that is no literal (one by identifier or
   by a search), or to another type, has no key and is null.
 """
@@ -58,15 +61,21 @@ def render(declarations: Declarations, items: Sequence[ItemType]) -> str:
     parts += [f"| [{each.name}](#{each.name}) | view | {_cell(each.description)} |" for each in views]
     parts += [f"| [{_anchor(each)}](#{_anchor(each)}) | item | {_cell(each.description)} |" for each in items]
     parts.append("\n## Models")
-    parts += [_model(each, declarations.suites[each.name]) for each in models]
+    layouts = declarations.layouts
+    parts += [
+        _model(each, declarations.suites[each.name], layouts.of("curated", each.name)) for each in models
+    ]
     parts.append("\n## Views")
-    parts += [_view(each, declarations.suites[each.name], plan, by_resource) for each in views]
+    parts += [
+        _view(each, declarations.suites[each.name], plan, by_resource, layouts.of("curated", each.name))
+        for each in views
+    ]
     parts.append("\n## Items")
     parts += [_item(each) for each in items]
     return "\n".join(parts) + "\n"
 
 
-def _model(model: Model, suite: Suite) -> str:
+def _model(model: Model, suite: Suite, layout: Layout) -> str:
     notes = _notes(suite)
     rows = [
         (column.name, column.description, _note(column.phi, notes.get(column.name)))
@@ -74,10 +83,11 @@ def _model(model: Model, suite: Suite) -> str:
     ]
     reads = ", ".join(f"`{each.zone}.{each.table}`" for each in model.depends_on)
     facts = f"Grain: {model.grain}. Key: {', '.join(f'`{each}`' for each in model.key)}. Reads {reads}."
+    facts += _laid_out(layout)
     return _section(model.name, model.description, facts, ("column", "holds", "notes"), rows)
 
 
-def _view(view: View, suite: Suite, plan: Plan, by_resource: Mapping[str, str]) -> str:
+def _view(view: View, suite: Suite, plan: Plan, by_resource: Mapping[str, str], layout: Layout) -> str:
     notes = _notes(suite)
     types = {output.name: output.spark_type.lower() for output in plan.views[view.name].outputs}
     rows = []
@@ -88,7 +98,15 @@ def _view(view: View, suite: Suite, plan: Plan, by_resource: Mapping[str, str]) 
     joined = sorted({by_resource[each] for each in referred if each in by_resource} - {view.name})
     facts = f"From FHIR {view.resource}."
     facts += f" Joins {', '.join(f'[{name}](#{name})' for name in joined)}." if joined else ""
+    facts += _laid_out(layout)
     return _section(view.name, view.description, facts, ("column", "type", "holds", "notes"), rows)
+
+
+def _laid_out(layout: Layout) -> str:
+    days = f"{layout.keep_days} day{'s' if layout.keep_days > 1 else ''}"
+    order = f" Sorted by {', '.join(f'`{each}`' for each in layout.sort_by)}." if layout.sort_by else ""
+    parts = f" Partitioned by {', '.join(layout.partition_by)}." if layout.partition_by else ""
+    return f"{parts}{order} Asked as it was: {days} back."
 
 
 def _item(item: ItemType) -> str:

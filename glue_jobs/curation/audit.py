@@ -5,14 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
+from glue_jobs.curation.counts import Counts, count, counts_all
+from glue_jobs.curation.rules import columns_in, columns_of
 from schemas import SchemaError
 from schemas.expectation import Expectation, Suite
 
@@ -21,11 +25,11 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library 
 _PLACE = "place"
 _NUMBERS = itertools.count(1)
 _VALUES = ".unexpected_values"
+_counted: ContextVar[Counts] = ContextVar("_counted")  # of the audit that this thread is at
 _idle: SimpleQueue[Any] = (
     SimpleQueue()
 )  # data sources that no audit uses: each keeps its batches in one place
 _making = Lock()
-_COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,6 @@ class Check:
         return f"{self.expectation.type}({about}){count}"
 
 
-def columns_of(expectation: Expectation) -> list[str]:
-    """The columns an expectation names."""
-    named = [str(expectation.arguments[key]) for key in _COLUMN_ARGUMENTS if key in expectation.arguments]
-    for key in ("column_list", "column_set"):
-        named += [str(each) for each in expectation.arguments.get(key) or []]
-    return named
-
-
 def check_suite(suite: Suite, columns: Sequence[str]) -> None:
     """Refuse, before any data is read, a suite that names no such expectation or column.
 
@@ -85,13 +81,27 @@ def check_suite(suite: Suite, columns: Sequence[str]) -> None:
 
 
 def audit(rows: DataFrame, suite: Suite) -> list[Check]:
-    """Run the suite on the rows, which are read several times: in as few columns as it needs, cached."""
+    """Run the suite on the rows: in as few columns as it needs, and cached where one query does not do."""
     needed = sorted({column for each in suite.expectations for column in columns_of(each)})
-    narrow = (rows.select(*needed) if needed and not _needs_all(suite) else rows).persist()
+    narrow = rows.select(*needed) if needed and not _needs_all(suite) else rows
+    one_query = counts_all(suite)
+    if not one_query:
+        narrow = narrow.persist()
+    token = _counted.set(_counts(narrow, suite))
     try:
         return list(_checks(suite, _validated(narrow, suite).results))
     finally:
-        narrow.unpersist()
+        _counted.reset(token)
+        if not one_query:
+            narrow.unpersist()
+
+
+def _counts(narrow: DataFrame, suite: Suite) -> Counts:
+    """None where an expectation does not fit its column's type: Great Expectations says which."""
+    try:
+        return count(narrow, suite)
+    except AnalysisException:
+        return {}
 
 
 def _validated(narrow: DataFrame, suite: Suite) -> Any:
@@ -152,22 +162,35 @@ def _context() -> Any:
 
 
 def _counting_engine() -> Any:
-    """Great Expectations on Spark, but for the values of unexpected rows: each would cost a query, to be
-    thrown away."""
+    """Great Expectations on Spark, but for what one query has counted already, and for the values of
+    unexpected rows: each would cost a query of its own."""
     from great_expectations.execution_engine import SparkDFExecutionEngine
 
     class CountingEngine(SparkDFExecutionEngine):  # type: ignore[misc]
         def resolve_metrics(
             self, metrics_to_resolve: Any, metrics: Any = None, runtime_configuration: Any = None
         ) -> Any:
-            wanted = list(metrics_to_resolve)
-            values: dict[Any, list[Any]] = {
-                each.id: [] for each in wanted if each.metric_name.endswith(_VALUES)
-            }
-            counts = [each for each in wanted if each.id not in values]
-            return {**super().resolve_metrics(counts, metrics, runtime_configuration), **values}
+            counted = _counted.get({})
+            known: dict[Any, Any] = {}
+            others = []
+            for each in metrics_to_resolve:
+                columns = columns_in(each.metric_domain_kwargs)
+                if each.metric_name.endswith(_VALUES):
+                    known[each.id] = []
+                elif (each.metric_name, columns) in counted and not _is_of_some(each.metric_domain_kwargs):
+                    known[each.id] = counted[each.metric_name, columns]
+                else:
+                    others.append(each)
+            if not others:
+                return known
+            return {**super().resolve_metrics(others, metrics, runtime_configuration), **known}
 
     return CountingEngine
+
+
+def _is_of_some(domain: Mapping[str, Any]) -> bool:
+    """Whether a metric is of those rows alone that meet a condition."""
+    return domain.get("row_condition") is not None
 
 
 def _configuration(expectation: Expectation, place: int = 0) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from schemas import SCHEMAS_DIR, SchemaError
 from schemas.expectation import Suite, load_suites
 from schemas.item_type import load_item_types
+from schemas.layout import LAYOUTS_FILE, Layouts, load_layouts
 from schemas.model import Model, load_models
 from schemas.view import KEY_COLUMN, View, load_views
 
@@ -23,20 +24,21 @@ _FOR_READERS = frozenset({"description", "title", "status", "publisher", "contac
 
 @dataclass(frozen=True)
 class Declarations:
-    """Views by name, models by name (each after those it reads), suites by table."""
+    """Views by name, models by name (each after those it reads), suites by table, and how tables lie on disk."""
 
     views: Mapping[str, View]
     models: Mapping[str, Model]
     suites: Mapping[str, Suite]
+    layouts: Layouts = field(default_factory=Layouts)
 
 
 def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
-    """The declarations in ``views/``, ``models/``, ``expectations/`` and ``items/`` of a folder.
+    """The declarations in ``views/``, ``models/``, ``expectations/`` and ``items/`` of a folder, and its layouts.
 
     Raises
     ------
     SchemaError : a file is wrong, two tables have one name, a model reads what nothing declares, a
-        table has no suite, or a suite no table
+        table has no suite, or a suite or a layout no table
     """
     views = load_views(folder / "views")
     models = load_models(folder / "models")
@@ -56,7 +58,21 @@ def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
         if name not in files:
             raise SchemaError(suite.file, "table", f"{name!r} is neither a view nor a model")
         _check_keys_halt(suite, models[name].key if name in models else (KEY_COLUMN,))
-    return Declarations(views, models, suites)
+    layouts = load_layouts(folder / LAYOUTS_FILE.name)
+    for name in layouts.tables:
+        zone, _, table = name.partition(".")
+        if zone == "curated" and table not in files:
+            raise SchemaError(layouts.file, f"tables.{name}", f"{table!r} is neither a view nor a model")
+        if zone == "curated":
+            _check_layout(layouts, name, (views | models)[table])
+    return Declarations(views, models, suites, layouts)
+
+
+def _check_layout(layouts: Layouts, name: str, table: View | Model) -> None:
+    layout, columns = layouts.tables[name], {column.name for column in table.columns}
+    for column in (*layout.sort_by, *layout.statistics):
+        if column not in columns:
+            raise SchemaError(layouts.file, f"tables.{name}", f"{table.name} has no column {column!r}")
 
 
 def _check_dependencies(model: Model, tables: Mapping[str, set[str]]) -> None:

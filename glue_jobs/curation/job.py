@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 
+from glue_jobs.curation.data_docs import write_docs
 from glue_jobs.curation.declarations import Declarations
 from glue_jobs.curation.inputs import MissingInput
 from glue_jobs.curation.models import ModelTable, ModelUpdate, model_update, prepare_model
@@ -91,7 +92,7 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     tally = _Tally(run)
     # No column of the lake is a structure, and looking for parts of one to leave out is much of the planning.
     run.spark.conf.set("spark.sql.optimizer.nestedSchemaPruning.enabled", "false")
-    views = prepare_views(run, declarations.views, declarations.suites)
+    views = prepare_views(run, declarations.views, declarations.suites, declarations.layouts)
     models = _prepare_models(tally, declarations)
     release_unruled(run, declarations.suites.values())
     resources = Resources.pinned(run.spark, run.catalog)
@@ -101,7 +102,7 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     finally:
         resources.close()
     run.measured(_figures(tally, (*declarations.views, *declarations.models)))
-    _close(tally)
+    _close(tally, declarations)
     return tally.outcomes
 
 
@@ -109,7 +110,8 @@ def _prepare_models(tally: _Tally, declarations: Declarations) -> list[ModelTabl
     prepared = []
     for model in declarations.models.values():
         try:
-            prepared.append(prepare_model(tally.run, model, declarations.suites[model.name]))
+            suite, layout = declarations.suites[model.name], declarations.layouts.of("curated", model.name)
+            prepared.append(prepare_model(tally.run, model, suite, layout))
         except MissingInput as error:
             tally.failures[model.name] = error
     return prepared
@@ -123,14 +125,16 @@ def _publish_views(tally: _Tally, declarations: Declarations, updates: Sequence[
 
 
 def _publish_type(tally: _Tally, declarations: Declarations, update: TypeUpdate) -> None:
+    left = [table.view.name for table in update.tables]
     try:
         with update.views() as views:
             for each in views:
                 name = each.table.view.name
                 tally.attempt(name, partial(_publish_view, tally.run, declarations.suites[name], each))
-    except Exception as error:
-        for table in update.tables:
-            tally.fail(table.view.name, error)
+                left.remove(name)
+    except Exception as error:  # of what the views share: those that were attempted before it stand
+        for name in left:
+            tally.fail(name, error)
 
 
 def _publish_view(run: Run, suite: Suite, update: ViewUpdate) -> Outcome:
@@ -192,9 +196,12 @@ def _figures(tally: _Tally, tables: Iterable[str]) -> Iterator[Metric]:
             yield from table_metrics(table, behind=False)
 
 
-def _close(tally: _Tally) -> None:
+def _close(tally: _Tally, declarations: Declarations) -> None:
     run, outcomes = tally.run, tally.outcomes
     record_results(run, outcomes)
+    failures = {table: _safe(error) for table, error in tally.failures.items()}
+    if outcomes or failures:
+        write_docs(run, declarations, failures)
     run.note(
         published={each.table: each.snapshot_id for each in outcomes if each.published},
         unpublished={each.table: each.branch for each in outcomes if not each.published},

@@ -19,10 +19,12 @@ from glue_jobs.curation.resources import Resources
 from glue_jobs.curation.rows import Identity
 from glue_jobs.curation.state import TableState, read_state
 from glue_jobs.lake.keys import KeySet
+from glue_jobs.lake.layout import apply_layout
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, ensure_table, iceberg_table
 from schemas import SchemaError
 from schemas.expectation import Suite
+from schemas.layout import DEFAULT_LAYOUT, Layout
 from schemas.model import Dependency, Model
 
 _LINE = re.compile(r"\(?line (\d+)")
@@ -62,7 +64,7 @@ class ModelUpdate:
             keys.close()
 
 
-def prepare_model(run: Run, model: Model, suite: Suite) -> ModelTable:
+def prepare_model(run: Run, model: Model, suite: Suite, layout: Layout = DEFAULT_LAYOUT) -> ModelTable:
     """Check a model before any data is touched, and make or widen its table.
 
     Raises
@@ -79,7 +81,9 @@ def prepare_model(run: Run, model: Model, suite: Suite) -> ModelTable:
         for each in inputs:
             _check_keys(run.spark, model, each)
     check_suite(suite, rows.columns)
-    return ModelTable(model, ensure_table(run.spark, run.catalog, _spec(model, rows)))
+    full_name = ensure_table(run.spark, run.catalog, _spec(model, rows, layout))
+    apply_layout(run.spark, iceberg_table(run.spark, full_name), layout)
+    return ModelTable(model, full_name)
 
 
 def model_update(
@@ -174,12 +178,12 @@ def _select(spark: SparkSession, model: Model, sql: str, dependency: Dependency 
         raise SchemaError(model.file, f"depends_on.{dependency.alias}.changed_keys", problem) from None
 
 
-def _spec(model: Model, rows: DataFrame) -> TableSpec:
+def _spec(model: Model, rows: DataFrame, layout: Layout) -> TableSpec:
     comments = {column.name: column.description for column in model.columns}
     columns = tuple(
         Column(each.name, each.dataType.simpleString(), comments[each.name]) for each in rows.schema.fields
     )
-    return TableSpec(f"{CURATED}.{model.name}", columns, model.description)
+    return TableSpec(f"{CURATED}.{model.name}", columns, model.description, layout.partition_by)
 
 
 @contextmanager

@@ -6,10 +6,13 @@ inspection until the next attempt at its table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -69,24 +72,37 @@ def publish(run: Run, full_name: str, change: Change, state: TableState, suite: 
     CommitConflict : another writer moved ``main`` in the meantime
     """
     branch = f"{BRANCH_PREFIX}{run.run_id}"
-    before = _row_count(run.spark, full_name)
+    before = row_count(iceberg_table(run.spark, full_name).currentSnapshot())
     _open_branch(run.spark, full_name, branch)
-    publishable = replace(change, rows=that_hold(change.rows, suite))
-    added, removed = write_branch(run.spark, full_name, branch, publishable, state.properties(run.run_id))
-    checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite))
-    if any(check.halts for check in checks):
-        head = iceberg_table(run.spark, full_name).snapshot(branch).snapshotId()
-        return Outcome(suite.table, False, int(head), checks, added, removed, branch, before)
-    aside = set_aside(run, suite, change.rows, change.keys, change.identity)
+    with _judged_once(change, suite) as judged:
+        publishable = replace(judged, rows=that_hold(judged.rows, suite))
+        added, removed = write_branch(run.spark, full_name, branch, publishable, state.properties(run.run_id))
+        checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite))
+        if any(check.halts for check in checks):
+            head = iceberg_table(run.spark, full_name).snapshot(branch).snapshotId()
+            return Outcome(suite.table, False, int(head), checks, added, removed, branch, before)
+        aside = set_aside(run, suite, judged.rows, change.keys, change.identity)
     snapshot_id = _fast_forward(run.spark, full_name, branch)
     return Outcome(
         suite.table, True, snapshot_id, checks, added, removed, rows_before=before, quarantined=aside
     )
 
 
-def _row_count(spark: SparkSession, full_name: str) -> int:
-    """Rows that ``main`` shows, from its metadata alone: those in data files, less those deleted by position."""
-    snapshot = iceberg_table(spark, full_name).currentSnapshot()
+@contextmanager
+def _judged_once(change: Change, suite: Suite) -> Iterator[Change]:
+    """The change with its rows kept where they are read twice: those that may be published, and the others."""
+    if not suite.row_rules:
+        yield change
+        return
+    rows = change.rows.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield replace(change, rows=rows)
+    finally:
+        rows.unpersist()
+
+
+def row_count(snapshot: Any) -> int:
+    """Rows that a snapshot shows, from its metadata alone: those in data files, less those deleted by position."""
     summary = {} if snapshot is None else dict(snapshot.summary())
     return int(summary.get("total-records", 0)) - int(summary.get("total-position-deletes", 0))
 
@@ -130,11 +146,13 @@ def write_branch(
     nobody reads it either way, because ``main`` moves last.
     """
     target = branch_target(full_name, branch)
-    removed = _replaced(spark, full_name, branch, change)
-    if removed and change.keys is not None:
+    before = kept = row_count(iceberg_table(spark, full_name).snapshot(branch))
+    if change.keys is None:
+        kept = 0
+    elif before:
         _delete(spark, target, change.keys, f"{_CHANGED_KEYS}_of_{full_name.rpartition('.')[2]}")
-    # Rebalancing sizes the files by what there is to write, not by how the input happened to be split.
-    writer = change.rows.hint("rebalance").writeTo(target)
+        kept = row_count(iceberg_table(spark, full_name).snapshot(branch))
+    writer = _in_few_files(change).writeTo(target)
     for key, value in properties.items():
         writer = writer.option(f"snapshot-property.{key}", value)
     if change.keys is None:
@@ -142,20 +160,17 @@ def write_branch(
     else:
         writer.append()
     summary = dict(iceberg_table(spark, full_name).snapshot(branch).summary())
-    return int(summary.get("added-records", 0)), removed
+    return int(summary.get("added-records", 0)), before - kept
 
 
-def _replaced(spark: SparkSession, full_name: str, branch: str, change: Change) -> int:
-    """How many rows the change replaces. Counting spares the delete, and its commit, where there are none."""
-    held = dict(iceberg_table(spark, full_name).snapshot(branch).summary())
-    if held.get("total-records", "0") == "0":
-        return 0
-    if change.keys is None and held.get("total-delete-files", "0") == "0":
-        return int(held["total-records"])
-    rows = branch_rows(spark, full_name, branch)
-    if change.keys is not None:
-        rows = change.keys.choose(rows)
-    return rows.count()
+def _in_few_files(change: Change) -> DataFrame:
+    """Rows in files sized by what there is to write, not by how the input happened to be split.
+
+    Those of few keys are one file: a shuffle to find that out would take longer than writing it.
+    """
+    if change.keys is not None and change.keys.frame is None:
+        return change.rows.coalesce(1)
+    return change.rows.hint("rebalance")
 
 
 def _delete(spark: SparkSession, target: str, keys: KeySet, view: str) -> None:

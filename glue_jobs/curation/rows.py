@@ -6,17 +6,17 @@ A row is set aside in the run that would have published it, and comes back in th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
-from operator import and_, or_
+from operator import or_
 from threading import Lock
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from glue_jobs.curation.audit import columns_of
+from glue_jobs.curation.rules import breaks, columns_of
 from glue_jobs.lake.keys import KeySet
 from glue_jobs.lake.log import log
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE
@@ -41,51 +41,6 @@ class Identity:
         return F.sha2(
             F.concat_ws("\x1f", *([F.lit(self.resource_type)] if self.resource_type else []), *parts), 256
         )
-
-
-def breaks(rule: Expectation) -> Column:
-    """Whether a row breaks a rule, never null: what Great Expectations counts as unexpected.
-
-    A null breaks nothing but the rule that there be none.
-    """
-    arguments = rule.arguments
-    columns = [F.col(quoted(name)) for name in columns_of(rule)]
-    broken = ~F.coalesce(_holds(rule.type, columns, arguments), F.lit(True))
-    missing = [column.isNull() for column in columns]
-    match arguments.get("ignore_row_if", "both_values_are_missing") if len(columns) == 2 else "neither":
-        case "both_values_are_missing":
-            return broken & ~(missing[0] & missing[1])
-        case "either_value_is_missing":
-            return broken & ~(missing[0] | missing[1])
-    return broken
-
-
-def _holds(kind: str, columns: Sequence[Column], arguments: Mapping[str, object]) -> Column:
-    first = columns[0]
-    match kind:
-        case "expect_column_values_to_not_be_null":
-            return first.isNotNull()
-        case "expect_column_values_to_be_in_set":
-            return first.isin(arguments["value_set"])
-        case "expect_column_values_to_match_regex":
-            return first.rlike(str(arguments["regex"]))
-        case "expect_column_values_to_be_between":
-            return _between(first, arguments)
-        case "expect_column_pair_values_to_be_equal":
-            return first.eqNullSafe(columns[1])
-        case "expect_column_pair_values_a_to_be_greater_than_b":
-            return first >= columns[1] if arguments.get("or_equal") else first > columns[1]
-    raise ValueError(f"{kind} judges no single rows")  # the loader of suites lets none pass
-
-
-def _between(column: Column, arguments: Mapping[str, object]) -> Column:
-    low, high = arguments.get("min_value"), arguments.get("max_value")
-    tests = []
-    if low is not None:
-        tests.append(column > F.lit(low) if arguments.get("strict_min") else column >= F.lit(low))
-    if high is not None:
-        tests.append(column < F.lit(high) if arguments.get("strict_max") else column <= F.lit(high))
-    return reduce(and_, tests)
 
 
 def that_hold(rows: DataFrame, suite: Suite) -> DataFrame:

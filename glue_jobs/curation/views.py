@@ -14,10 +14,12 @@ from glue_jobs.curation.publish import Change
 from glue_jobs.curation.resources import RESOURCES, News, Resources, least
 from glue_jobs.curation.rows import Identity
 from glue_jobs.curation.state import TableState, read_state
+from glue_jobs.lake.layout import apply_layout
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, current_snapshot, ensure_table, iceberg_table, quoted
 from glue_jobs.sql_on_fhir import CompiledView, compile_views
 from schemas.expectation import Suite
+from schemas.layout import DEFAULT_LAYOUTS, Layout, Layouts
 from schemas.view import KEY_COLUMN, View
 
 
@@ -97,7 +99,9 @@ class TypeUpdate:
             ]
 
 
-def prepare_views(run: Run, views: Mapping[str, View], suites: Mapping[str, Suite]) -> list[ViewTable]:
+def prepare_views(
+    run: Run, views: Mapping[str, View], suites: Mapping[str, Suite], layouts: Layouts = DEFAULT_LAYOUTS
+) -> list[ViewTable]:
     """Make or widen the tables of the views, after every declaration was checked.
 
     Raises
@@ -109,17 +113,21 @@ def prepare_views(run: Run, views: Mapping[str, View], suites: Mapping[str, Suit
     compiled = compile_views([view.definition for view in views.values()]).views
     for name, view in compiled.items():
         check_suite(suites[name], [output.name for output in view.outputs])
-    return [_prepare(run, view, compiled[name], suites[name]) for name, view in views.items()]
+    return [
+        _prepare(run, view, compiled[name], suites[name], layouts.of("curated", name))
+        for name, view in views.items()
+    ]
 
 
-def _prepare(run: Run, view: View, compiled: CompiledView, suite: Suite) -> ViewTable:
+def _prepare(run: Run, view: View, compiled: CompiledView, suite: Suite, layout: Layout) -> ViewTable:
     comments = {column.name: column.description for column in view.columns}
     columns = tuple(
         Column(each.name, each.spark_type.lower(), comments.get(each.name, "")) for each in compiled.outputs
     )
-    spec = TableSpec(f"{CURATED}.{view.name}", columns, view.description)
+    spec = TableSpec(f"{CURATED}.{view.name}", columns, view.description, layout.partition_by)
     full_name = ensure_table(run.spark, run.catalog, spec)
     table = iceberg_table(run.spark, full_name)
+    apply_layout(run.spark, table, layout)
     return ViewTable(
         view,
         full_name,

@@ -30,6 +30,7 @@ class JobArguments:
     full : rebuild everything rather than only what changed
     export_id : work on this export alone, where the job knows exports
     metrics_namespace : where in CloudWatch the run's figures go; None sends none
+    docs_uri : root of the data docs, ``s3://<bucket>/``, ends with a slash; None writes none
     """
 
     landing_uri: str
@@ -38,6 +39,7 @@ class JobArguments:
     full: bool = False
     export_id: str | None = None
     metrics_namespace: str | None = None
+    docs_uri: str | None = None
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> JobArguments:
@@ -49,12 +51,13 @@ class JobArguments:
         """
         values = _values(argv)
         return cls(
-            landing_uri=_uri(values),
+            landing_uri=_uri(values, "landing_uri", "the landing zone"),
             catalog=_matching(values, "catalog", _CATALOG, "a SQL name, such as lake") or "lake",
             run_id=_matching(values, "run_id", _RUN_ID, "of the form 20250131T235959999Z-0a1b2c3d"),
             full=_flag(values, "full"),
             export_id=values.get("export_id") or None,
             metrics_namespace=values.get("metrics_namespace") or None,
+            docs_uri=_uri(values, "docs_uri", "the data docs") if values.get("docs_uri") else None,
         )
 
 
@@ -73,12 +76,10 @@ def _values(argv: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def _uri(values: dict[str, str]) -> str:
-    value = values.get("landing_uri", "")
+def _uri(values: dict[str, str], name: str, what: str) -> str:
+    value = values.get(name, "")
     if not urlsplit(value).scheme:
-        raise ArgumentError(
-            f"--landing_uri is {value!r}", "Give the root of the landing zone, such as s3://<bucket>/"
-        )
+        raise ArgumentError(f"--{name} is {value!r}", f"Give the root of {what}, such as s3://<bucket>/")
     return value.rstrip("/") + "/"
 
 

@@ -54,7 +54,7 @@ class KeySet:
         """The distinct keys in a frame of key columns; runs a job to see how many there are."""
         present = " and ".join(f"{quoted(name)} is not null" for name in frame.columns)
         distinct = frame.where(present).distinct()
-        found = distinct.take(FEW + 1)
+        found = distinct.coalesce(1).take(FEW + 1)  # of several partitions it would read one after another
         if len(found) > FEW:
             # Kept, because it is read again by every join with it. A small set is not: for as long as a frame
             # that was not read to its end is kept, Spark plans it anew whenever a view that it reads is dropped.

@@ -52,7 +52,9 @@ def maintain_table(
     needed : ids of snapshots that stay whatever their age
     """
     catalog, _, name = full_name.partition(".")
-    data = _call(spark, catalog, "rewrite_data_files", name, options=_COMPACTION)
+    sorts = iceberg_table(spark, full_name).sortOrder().isSorted()
+    strategy = literal("sort" if sorts else "binpack")
+    data = _call(spark, catalog, "rewrite_data_files", name, strategy=strategy, options=_COMPACTION)
     deletes = _call(spark, catalog, "rewrite_position_delete_files", name)
     _carry_properties(iceberg_table(spark, full_name))
     table = iceberg_table(spark, full_name)

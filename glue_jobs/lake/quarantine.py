@@ -14,11 +14,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
 
 from pyspark.sql import DataFrame
 
 from glue_jobs.lake.log import log
+from glue_jobs.lake.objects import put_object
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, append_rows, ensure_table, literal, table_exists
 
@@ -135,19 +135,7 @@ def _write(run: Run, uri: str, group: Iterable[Refused]) -> Iterator[Refused]:
         for each in group:
             archive.write(each.text.encode() + b"\n")
             yield Refused(each.object_key, each.line, "", each.reason, each.key_hash, each.detail)
-    _put(run, uri, buffer.getvalue())
-
-
-def _put(run: Run, uri: str, content: bytes) -> None:
-    """Write an object through Spark's JVM: the same file system, and rights, as the data has."""
-    jvm: Any = run.spark._jvm  # type: ignore[attr-defined, unused-ignore]
-    path = jvm.org.apache.hadoop.fs.Path(uri)
-    configuration = run.spark._jsc.hadoopConfiguration()  # type: ignore[attr-defined, unused-ignore]
-    stream = path.getFileSystem(configuration).create(path, True)
-    try:
-        stream.write(content)
-    finally:
-        stream.close()
+    put_object(run.spark, uri, buffer.getvalue())
 
 
 def _known(run: Run, table: str, source: str) -> set[tuple[str, int, str]]:

@@ -85,6 +85,8 @@ def _show_ends(stack: Stack, terminal: Terminal) -> None:
     buckets = {"landing zone": "landing", "Iceberg tables": "lake", "HealthLake's export files": "exports"}
     for what, bucket in buckets.items():
         terminal.say(f"  {what:<28}s3://{stack.settings.bucket(bucket)}/")
+    if stack.data_docs:
+        terminal.say(f"  {'data docs':<28}{stack.data_docs.as_uri()}")
     terminal.say(f"  {'logs and local state':<28}{stack.state.root}")
     terminal.say("\n[bold]What to try next[/bold]")
     for command in (

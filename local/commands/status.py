@@ -39,6 +39,7 @@ def read_status(stack: Stack) -> dict[str, Any]:
         ],
         "tables": [each.as_dict() for each in table_summaries(stack.emulator.endpoint)],
         "quarantine": _quarantine(stack),
+        "data_docs": stack.data_docs.as_uri() if stack.data_docs else None,
         "gaps": [each.as_dict() for each in _gaps(stack)],
     }
 
@@ -98,6 +99,8 @@ def status(as_json: Json = False) -> None:
         terminal.table(
             "Quarantine", ("source", "reason", "lines"), [tuple(q.values()) for q in shown["quarantine"]]
         )
+    if shown["data_docs"]:
+        terminal.say(f"Data docs  {shown['data_docs']}")
     for gap in shown["gaps"]:
         terminal.say(
             f"[yellow]Gap[/yellow]        {gap['found']}\n           mend it with: [bold]{gap['command']}[/bold]"

@@ -1,4 +1,4 @@
-"""A FHIR population from a seed, by clinosim, as one NDJSON file per resource type.
+"""A FHIR population from a seed, by clinosim and what `companions` adds, as one NDJSON file per resource type.
 
 The same size and seed give the same resources, so a population is made once and kept.
 """
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from local.sample.companions import write_companions
 
 Resource = dict[str, Any]
 
@@ -86,6 +88,7 @@ def generate_population(patients: int, seed: int, cache: Path) -> Population:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as work:
             _run_generator(patients, seed, Path(work))
+            write_companions(Path(work) / "fhir_r4")
             shutil.rmtree(folder, ignore_errors=True)
             (Path(work) / "fhir_r4").rename(folder)
     return Population(folder)

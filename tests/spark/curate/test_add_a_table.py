@@ -18,6 +18,7 @@ pytestmark = pytest.mark.spark
 
 PAGE = SCHEMAS_DIR.parent / "docs" / "add-a-table.md"
 _FILE = re.compile(r"^`(schemas/[^`]+)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
+_LAYOUT = re.compile(r"^  curated\.appointment: .*$", re.M)
 NEW = ("appointment", "appointment_outreach")
 
 
@@ -34,6 +35,8 @@ def world(spark: SparkSession, landing_uri: str, tmp_path: Path) -> World:
         for file in (tmp_path / "schemas").glob(f"*/{name}.*"):
             if file.parent.name in ("views", "models", "expectations") and name not in ("patient", *NEW):
                 file.unlink()
+    [layout] = _LAYOUT.findall(PAGE.read_text(encoding="utf-8"))
+    (tmp_path / "schemas" / "layouts.yaml").write_text(f"tables:\n{layout}\n", encoding="utf-8")
     types = load_item_types(tmp_path / "schemas" / "items")
     return World(
         spark,

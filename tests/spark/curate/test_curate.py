@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from glue_jobs.curation import job, publish
-from glue_jobs.curation.job import curate
+from glue_jobs.curation import DATA_DOCS, job, publish
+from glue_jobs.curation.job import TableFailed, curate
 from glue_jobs.curation.publish import Outcome
+from glue_jobs.curation.views import TypeUpdate, ViewUpdate
 from glue_jobs.lake.errors import AuditFailed
 from glue_jobs.lake.quarantine import key_hash
 from glue_jobs.lake.tables import current_snapshot, iceberg_table
-from tests.conftest import examples
+from tests.conftest import LANDING_BUCKET, examples
 from tests.spark.curate.expected import TABLES, set_aside
 from tests.spark.curate.rounds import play_round
 from tests.spark.curate.world import World, chosen, encounter, home, in_order, patient, reading
@@ -153,16 +157,22 @@ def test_a_rule_that_is_dropped_publishes_what_it_kept_back(spark: SparkSession,
 
 
 def test_a_failed_audit_keeps_one_table_back_and_the_next_run_catches_up(
-    spark: SparkSession, landing_uri: str
+    spark: SparkSession, landing_uri: str, mirror: Path
 ) -> None:
     world = World(spark, landing_uri, chosen(*TABLES))
+    docs = mirror / LANDING_BUCKET / DATA_DOCS
     world.put(patient("p1", gender="male"), encounter("e1", "p1", "2026-03-01T12:00:00Z"))
     world.conform()
     world.curate()
     world.put(patient("p1", gender="?"), patient("p2"), encounter("e2", "p2", "2026-03-02T12:00:00Z"))
     world.conform()
+    world.docs_uri = landing_uri
     with pytest.raises(AuditFailed, match=r"patient \(branch audit_.*in_set\(gender\): 1 of 2 rows"):
         world.curate()
+    states = dict(re.findall(r'<details id="(\w+)" class="(\w+)"', docs.read_text()))
+    assert set(states) == {*world.declarations.views, *world.declarations.models}
+    assert [name for name, state in states.items() if state == "failed"] == ["patient"]
+    assert "1 of 2 rows do not (50 %)" in docs.read_text()
     assert [row["gender"] for row in world.table("patient")] == ["male"]
     assert len(world.table("encounter")) == 2
     behind = {each.dimension[1]: each.value for each in world.metrics if each.name == "Behind"}
@@ -173,6 +183,34 @@ def test_a_failed_audit_keeps_one_table_back_and_the_next_run_catches_up(
     world.conform()
     assert all(each.published for each in world.curate().values())
     assert_as_expected(world)
+    assert 'class="failed"' not in docs.read_text()
+
+
+def test_what_is_published_stands_when_what_views_share_fails_after_it(
+    spark: SparkSession, landing_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(spark, landing_uri, chosen("patient", "patient_name"))
+    world.put(patient("p1"))
+    world.conform()
+    really = TypeUpdate.views
+
+    @contextmanager
+    def views_of_which_the_second_fails(self: TypeUpdate) -> Iterator[Iterator[ViewUpdate]]:
+        def first(views: list[ViewUpdate]) -> Iterator[ViewUpdate]:
+            yield views[0]
+            raise OSError
+
+        with really(self) as views:
+            yield first(views)
+
+    monkeypatch.setattr(TypeUpdate, "views", views_of_which_the_second_fails)
+    with pytest.raises(TableFailed) as failed:
+        world.curate()
+    assert len(failed.value.failures) == 1
+    [published] = {"patient", "patient_name"} - set(failed.value.failures)
+    assert len(world.table(published)) == 1
+    monkeypatch.undo()
+    assert set(world.curate()) == set(failed.value.failures)
 
 
 class Stopped(BaseException):

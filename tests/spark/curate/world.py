@@ -60,6 +60,7 @@ class World:
     _item_changes: dict[tuple[str, tuple[Any, ...]], Item | None] = field(default_factory=dict)
     _current: dict[tuple[str, tuple[Any, ...]], Item] = field(default_factory=dict)
     last_run_id: str = ""
+    docs_uri: str | None = None
     metrics: list[Metric] = field(default_factory=list)
     """What the last run of the job told of its tables."""
 
@@ -164,7 +165,7 @@ class World:
 
     def run(self, *, full: bool = False) -> Run:
         self.last_run_id = new_run_id(self.last_run_id)
-        arguments = JobArguments(self.landing_uri, full=full)
+        arguments = JobArguments(self.landing_uri, full=full, docs_uri=self.docs_uri)
         return Run(self.spark, "curate", self.last_run_id, arguments, datetime.now(UTC))
 
     def curate(self, *, full: bool = False) -> dict[str, Outcome]:

@@ -20,6 +20,7 @@ Edit = Callable[[Path], object]
 def folder(tmp_path: Path) -> Path:
     for name in ("views", "models", "expectations", "items"):
         shutil.copytree(SCHEMAS_DIR / name, tmp_path / name)
+    shutil.copy(SCHEMAS_DIR / "layouts.yaml", tmp_path)
     return tmp_path
 
 
@@ -35,6 +36,22 @@ def _replace(file: str, old: str, new: str) -> Edit:
 @pytest.mark.parametrize(
     ("edit", "problem"),
     [
+        (
+            _replace("layouts.yaml", "curated.procedure:", "curated.procedures:"),
+            r"layouts.yaml: tables.curated.procedures: 'procedures' is neither a view nor a model",
+        ),
+        (
+            _replace("layouts.yaml", "[site_id, activity_date]", "[site_id, day]"),
+            r"layouts.yaml: tables.curated.site_activity_daily: site_activity_daily has no column 'day'",
+        ),
+        (
+            _replace("layouts.yaml", "ops.run: {keep_days: 30}", "run: {keep_days: 30}"),
+            r"layouts.yaml: tables.run: must be <zone>.<table>",
+        ),
+        (
+            _replace("layouts.yaml", "keep_days: 7", "keep_days: 0"),
+            r"layouts.yaml: default.keep_days: must be a whole number, 1 at least",
+        ),
         (
             lambda folder: (folder / "expectations/patient.yaml").unlink(),
             r"views/patient.json: has no expectation",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.exports_data import CHANGED_ONE_IN, EXPORT_TIMES, PATIENTS, SEED, land_population
+from benchmarks.exports_data import EXPORT_TIMES, ONE_PERCENT, PATIENTS, SEED, land_population
 from glue_jobs.conform.export_manifests import parse_export
 
 
@@ -26,6 +26,6 @@ def test_a_population_is_repeated_with_new_ids_and_a_hundredth_of_it_changes(tmp
         read[name] = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
     keys = [(each["resourceType"], each["id"]) for each in read["full"]]
     assert len(set(keys)) == len(keys) > 200
-    assert len(read["changes"]) == -(-len(keys) // CHANGED_ONE_IN)
+    assert len(read["changes"]) == -(-len(keys) // ONE_PERCENT["changes"])
     assert {(each["resourceType"], each["id"]) for each in read["changes"]} <= set(keys)
     assert {each["meta"]["versionId"] for each in read["changes"]} == {"2"}

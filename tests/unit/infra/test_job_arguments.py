@@ -17,8 +17,6 @@ Resources = Callable[[str], dict[str, dict[str, Any]]]
 
 _OF_ALL_JOBS = {each.name for each in fields(JobArguments)}
 _OF_ERASURE = {"request", "purge_bucket_versions", "lake_uri"}
-_OF_THE_DOCS = {"docs_uri"}
-"""Where data docs are kept; the runner gives the jobs that bucket because of it."""
 _OF_GLUE = {"JOB_NAME", "JOB_RUN_ID"}
 
 
@@ -41,7 +39,7 @@ def _named(argv: tuple[str, ...]) -> set[str]:
 def test_a_job_knows_every_argument_that_it_is_deployed_with(
     defaults: dict[str, dict[str, str]], name: str
 ) -> None:
-    known = _OF_ALL_JOBS | _OF_THE_DOCS | _OF_GLUE | (_OF_ERASURE if name == ERASE else set())
+    known = _OF_ALL_JOBS | _OF_GLUE | (_OF_ERASURE if name == ERASE else set())
     assert _named(job_argv(name, "jr_1", defaults[name])) <= known
 
 

@@ -1,0 +1,114 @@
+"""What Great Expectations counts in a table, in one query where it would run one for each of its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from glue_jobs.curation.rules import breaks, columns_of, is_judged
+from glue_jobs.lake.tables import quoted
+from schemas.expectation import ROW_KINDS, Expectation, Suite
+
+Metric = tuple[str, tuple[str, ...]]
+"""A metric's name in Great Expectations, and the columns it is of."""
+Counts = Mapping[Metric, int]
+
+_ROWS: Metric = ("table.row_count", ())
+_UNIQUE = {
+    "expect_column_values_to_be_unique": "column_values.unique",
+    "expect_compound_columns_to_be_unique": "compound_columns.unique",
+}
+_METRICS = {
+    "expect_column_values_to_not_be_null": "column_values.nonnull",
+    "expect_column_values_to_be_in_set": "column_values.in_set",
+    "expect_column_values_to_be_between": "column_values.between",
+    "expect_column_values_to_match_regex": "column_values.match_regex",
+    "expect_column_pair_values_to_be_equal": "column_pair_values.equal",
+    "expect_column_pair_values_a_to_be_greater_than_b": "column_pair_values.a_greater_than_b",
+    **_UNIQUE,
+}
+_OF_UNIQUE = frozenset({"column", "column_list", "ignore_row_if"})
+
+
+def counts_all(suite: Suite) -> bool:
+    """Whether ``count`` counts all that the suite asks for, as long as keys are unique."""
+    return all(map(_is_counted, suite.expectations)) and not _ambiguous(suite)
+
+
+def count(rows: DataFrame, suite: Suite) -> Counts:
+    """The counts of the suite's metrics, as Great Expectations has them.
+
+    Of unique values only that none occurs twice: where one does, counting how many is left to Great
+    Expectations. So are other types, and metrics that two expectations ask about the same columns.
+    """
+    ambiguous = _ambiguous(suite)
+    asked = [each for each in suite.expectations if _is_counted(each) and _metric(each) not in ambiguous]
+    wanted: dict[Metric, Column] = {_ROWS: F.count(F.lit(1))}
+    for each in asked:
+        wanted.update(_wanted(each))
+    distinct = {_metric(each): _distinct(each) for each in asked if each.type in _UNIQUE}
+    names = [*wanted, *distinct]
+    row = rows.agg(*wanted.values(), *distinct.values()).collect()[0]
+    found = {name: int(value or 0) for name, value in zip(names, row, strict=True)}
+    for metric in distinct:
+        # Judged rows are as many as there are different keys: none occurs twice.
+        name, columns = metric
+        judged = found.pop((f"{name}.judged", columns))
+        if found.pop(metric) == judged:
+            found[f"{name}.unexpected_count", columns] = 0
+        if len(columns) > 1:
+            found[f"{name}.filtered_row_count", columns] = judged
+    return found
+
+
+def _metric(expectation: Expectation) -> Metric:
+    return _METRICS[expectation.type], tuple(columns_of(expectation))
+
+
+def _wanted(expectation: Expectation) -> Iterator[tuple[Metric, Column]]:
+    name, columns = _metric(expectation)
+    if len(columns) == 1:
+        column = F.col(quoted(columns[0]))
+        yield ("column_values.nonnull.unexpected_count", columns), F.count_if(column.isNull())
+    if expectation.type in _UNIQUE:
+        yield (f"{name}.judged", columns), F.count_if(_is_present(expectation))
+        return
+    yield (f"{name}.unexpected_count", columns), F.count_if(breaks(expectation))
+    if len(columns) > 1:
+        yield (f"{name}.filtered_row_count", columns), F.count_if(is_judged(expectation))
+
+
+def _is_present(expectation: Expectation) -> Column:
+    columns = columns_of(expectation)
+    return is_judged(expectation) if len(columns) > 1 else F.col(quoted(columns[0])).isNotNull()
+
+
+def _distinct(expectation: Expectation) -> Column:
+    key = F.struct(*(F.col(quoted(each)) for each in columns_of(expectation)))
+    return F.count_distinct(F.when(_is_present(expectation), key))
+
+
+def _is_counted(expectation: Expectation) -> bool:
+    """Whether the type is one of ours, with no argument that would change what is counted."""
+    known = _OF_UNIQUE if expectation.type in _UNIQUE else frozenset(ROW_KINDS.get(expectation.type, ()))
+    if expectation.type not in _METRICS or not expectation.arguments.keys() <= known | {"mostly"}:
+        return False
+    limits = (expectation.arguments.get(name) for name in ("min_value", "max_value"))
+    return all(each is None or isinstance(each, (int, float)) for each in limits) and not isinstance(
+        expectation.arguments.get("value_set", []), str
+    )
+
+
+def _ambiguous(suite: Suite) -> set[Metric]:
+    """Metrics that differ in arguments which their names do not tell."""
+    seen: dict[Metric, Expectation] = {}
+    found = set()
+    for each in suite.expectations:
+        if each.type not in _METRICS:
+            continue
+        first = seen.setdefault(_metric(each), each)
+        if {**first.arguments, "mostly": 1} != {**each.arguments, "mostly": 1}:
+            found.add(_metric(each))
+    return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from schemas import SCHEMAS_DIR, SchemaError
+from schemas.deid_table import DeidTable, check_deid_tables, load_deid_tables
 from schemas.expectation import Suite, load_suites
 from schemas.item_type import load_item_types
 from schemas.model import Model, load_models
@@ -23,20 +24,22 @@ _FOR_READERS = frozenset({"description", "title", "status", "publisher", "contac
 
 @dataclass(frozen=True)
 class Declarations:
-    """Views by name, models by name (each after those it reads), suites by table."""
+    """Views by name, models by name (each after those it reads), suites by table; and by table what the
+    de-identified twin shows."""
 
     views: Mapping[str, View]
     models: Mapping[str, Model]
     suites: Mapping[str, Suite]
+    deid: Mapping[str, DeidTable] = field(default_factory=dict)
 
 
 def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
-    """The declarations in ``views/``, ``models/``, ``expectations/`` and ``items/`` of a folder.
+    """The declarations in ``views/``, ``models/``, ``expectations/``, ``deid/`` and ``items/`` of a folder.
 
     Raises
     ------
     SchemaError : a file is wrong, two tables have one name, a model reads what nothing declares, a
-        table has no suite, or a suite no table
+        table has no suite, or a suite no table, or the twin would show a column that does not exist
     """
     views = load_views(folder / "views")
     models = load_models(folder / "models")
@@ -56,7 +59,9 @@ def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
         if name not in files:
             raise SchemaError(suite.file, "table", f"{name!r} is neither a view nor a model")
         _check_keys_halt(suite, models[name].key if name in models else (KEY_COLUMN,))
-    return Declarations(views, models, suites)
+    deid = load_deid_tables(folder / "deid")
+    check_deid_tables(deid, (*views.values(), *models.values()))
+    return Declarations(views, models, suites, deid)
 
 
 def _check_dependencies(model: Model, tables: Mapping[str, set[str]]) -> None:

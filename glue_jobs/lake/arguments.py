@@ -15,6 +15,7 @@ from glue_jobs.lake.errors import ArgumentError
 
 _RUN_ID = re.compile(r"^\d{8}T\d{9}Z-[0-9a-f]{8}$")
 _CATALOG = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_DEID = re.compile(r"^(shift|year)$")
 _FLAGS = {"true": True, "false": False}
 
 
@@ -30,6 +31,8 @@ class JobArguments:
     full : rebuild everything rather than only what changed
     export_id : work on this export alone, where the job knows exports
     metrics_namespace : where in CloudWatch the run's figures go; None sends none
+    deid : keep the de-identified twin, with dates treated so (``shift`` or ``year``); None keeps none
+    deid_secret : where the secret of its keyed hashes is, an ARN or a ``file:`` address
     """
 
     landing_uri: str
@@ -38,6 +41,8 @@ class JobArguments:
     full: bool = False
     export_id: str | None = None
     metrics_namespace: str | None = None
+    deid: str | None = None
+    deid_secret: str | None = None
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> JobArguments:
@@ -48,6 +53,9 @@ class JobArguments:
         ArgumentError : one is missing or malformed
         """
         values = _values(argv)
+        deid, deid_secret = values.get("deid") or None, values.get("deid_secret") or None
+        if deid and not deid_secret:
+            raise ArgumentError("--deid has no --deid_secret", "Say where the twin's secret is kept")
         return cls(
             landing_uri=_uri(values),
             catalog=_matching(values, "catalog", _CATALOG, "a SQL name, such as lake") or "lake",
@@ -55,6 +63,8 @@ class JobArguments:
             full=_flag(values, "full"),
             export_id=values.get("export_id") or None,
             metrics_namespace=values.get("metrics_namespace") or None,
+            deid=_matching(values, "deid", _DEID, "shift or year"),
+            deid_secret=deid_secret,
         )
 
 

@@ -1,0 +1,152 @@
+"""The de-identified twin follows the curated tables: row by row what plain Python says, however it came about."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from glue_jobs.deid.expressions import Rules
+from glue_jobs.deid.twin import TWIN, Undeclared
+from glue_jobs.lake.tables import iceberg_table, table_exists
+from tests.spark.curate.expected_twin import Oracle
+from tests.spark.curate.rounds import play_round
+from tests.spark.curate.world import World, chosen, encounter, home, patient, reading
+
+pytestmark = pytest.mark.spark
+
+TABLES = ("patient", "encounter", "patient_profile", "site_activity_daily")
+SECRET = "0123456789abcdef0123456789abcdef-tests"
+THIS_YEAR = datetime.now(UTC).year
+
+
+def oracle(world: World) -> Oracle:
+    assert world.secret is not None
+    return Oracle(world.secret.read_text().encode(), Rules(world.deid, THIS_YEAR))
+
+
+def assert_twin(world: World) -> None:
+    """Every table of the twin holds what its curated table holds, as the rules show it, and nothing else."""
+    expected = oracle(world)
+    for name, table in world.declarations.deid.items():
+        assert world.table(name, TWIN) == expected.rows(table, world.table(name)), name
+
+
+def has_a_past(world: World, name: str) -> bool:
+    """Whether an older snapshot holds anything: the first branch of a new table begins at an empty one."""
+    table = iceberg_table(world.spark, f"lake.{TWIN}.{name}")
+    records = [dict(each.summary()).get("total-records", "0") for each in table.snapshots()]
+    return any(each != "0" for each in records[:-1])
+
+
+def only(world: World, name: str, **where: Any) -> dict[str, Any]:
+    (row,) = (row for row in world.table(name, TWIN) if where.items() <= row.items())
+    return row
+
+
+@pytest.fixture(scope="module")
+def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world with a twin, which the tests of this file change one after another."""
+    secret = tmp_path_factory.mktemp("deid") / "secret"
+    secret.write_text(SECRET)
+    world = World(spark, "s3://watershed-landing-test/", chosen(*TABLES), secret=secret)
+    world.put(
+        patient("young", birthDate="1990-05-17", address=[{"postalCode": "02139-4307", "country": "US"}]),
+        patient("old", birthDate=f"{THIS_YEAR - 95}-05-17", address=[{"postalCode": "03601"}]),
+        patient("abroad", birthDate="1985-11", address=[{"postalCode": "10115", "country": "DE"}]),
+        encounter("e1", "young", "2026-03-01T23:30:00-05:00", "2026-03-02T08:00:00-05:00"),
+        encounter("e4", "nobody", "2026-03-05T12:00:00Z"),
+        encounter("e5", None, "2026-03-05T12:00:00Z"),
+    )
+    world.put_item("address", **home("young", 1))
+    world.put_item("site_activity", **reading(datetime(2026, 3, 1, 12, tzinfo=UTC), "young"))
+    world.conform()
+    outcomes = world.curate()
+    assert {each for each in outcomes if "." in each} == {f"curated_deid.{name}" for name in TABLES}
+    return world
+
+
+def test_what_the_twin_shows(world: World) -> None:
+    assert_twin(world)
+    expected = oracle(world)
+    young, old, abroad = (
+        only(world, "patient", id=expected.key(name)) for name in ("young", "old", "abroad")
+    )
+    assert (young["postal_code"], old["postal_code"], abroad["postal_code"]) == ("021", "000", None)
+    assert not {"family_name", "given_name", "address_line", "city", "phone", "mrn"} & young.keys()
+    assert 1989 <= young["birth_date"].year <= 1990
+    assert young["birth_date_text"] == str(young["birth_date"])
+    assert old["birth_date_text"] == f"{THIS_YEAR - 90}-01-01", "90 and over is one category"
+    assert abroad["birth_date"] is None
+    assert len(abroad["birth_date_text"]) == len("1985-11")
+    # Joins between tables of the twin hold, and intervals of one patient are what they were.
+    first = only(world, "encounter", id=expected.key("e1"))
+    assert first["patient_key"] == young["resource_key"]
+    assert first["ended_at"] - first["started_at"] == timedelta(hours=8, minutes=30)
+    assert first["started_at"] == datetime(2026, 3, 2, 4, 30, tzinfo=UTC) + timedelta(expected.days("young"))
+    assert only(world, "encounter", id=expected.key("e5"))["started_at"] is None
+    assert world.curate() == {}, "nothing changed, nothing to do"
+
+
+def test_changes_and_deletes_reach_the_twin_by_what_changed(world: World) -> None:
+    random_ = random.Random(7)
+    play_round(world, random_, 60)
+    world.conform()
+    world.curate()
+    assert_twin(world)
+    world.delete("Patient", "young")
+    world.put(patient("p1", birthDate="1971-01-01"))
+    world.conform()
+    outcomes = world.curate()
+    changed = outcomes["curated_deid.patient"]
+    assert changed.added == 1
+    assert changed.removed <= 2, "the others stay as they are"
+    assert_twin(world)
+    gone = oracle(world).key("young")
+    assert gone not in {row["resource_key"] for row in world.table("patient", TWIN)}
+    assert has_a_past(world, "patient")
+    incremental = {name: world.table(name, TWIN) for name in TABLES}
+    world.curate(full=True)
+    assert {name: world.table(name, TWIN) for name in TABLES} == incremental
+
+
+def test_a_column_that_nobody_judged_is_left_out_and_named(world: World) -> None:
+    judged = world.declarations
+    table = judged.deid["patient"]
+    treatments = {name: each for name, each in table.treatments.items() if name != "gender"}
+    unjudged = {"patient": replace(table, treatments=treatments)}
+    world.declarations = replace(judged, deid=unjudged)
+    with pytest.raises(Undeclared, match=r"deid/patient\.yaml: gender: has no treatment") as raised:
+        world.curate()
+    assert "patient_profile.yaml: no such file" in str(raised.value)
+    assert "gender" not in world.spark.table(f"lake.{TWIN}.patient").columns
+    assert not has_a_past(world, "patient"), "no older snapshot shows it any more"
+    assert not table_exists(world.spark, f"lake.{TWIN}.patient_profile"), (
+        "nor is there a table without a file"
+    )
+    world.declarations = judged
+    world.curate()
+    assert_twin(world)
+
+
+def test_another_secret_and_other_rules_make_the_twin_anew(world: World, tmp_path: Path) -> None:
+    before = {row["id"] for row in world.table("patient", TWIN)}
+    assert world.secret is not None
+    world.secret.write_text("another " + SECRET)
+    world.curate()
+    assert_twin(world)
+    assert not before & {row["id"] for row in world.table("patient", TWIN)}
+    assert not has_a_past(world, "patient"), "old and new hashes cannot be compared"
+    world.deid = "year"
+    world.curate()
+    assert_twin(world)
+    assert {(each["birth_date"].month, each["birth_date"].day) for each in _born(world)} == {(1, 1)}
+
+
+def _born(world: World) -> list[dict[str, Any]]:
+    return [row for row in world.table("patient", TWIN) if row["birth_date"]]

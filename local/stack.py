@@ -42,10 +42,14 @@ class Stack:
     def settings(self) -> Settings:
         """Settings of the local deployment; the HealthLake endpoint is the simulator's.
 
-        `WATERSHED_CHANGE_FEED` chooses the change feed, here as on AWS.
+        `WATERSHED_CHANGE_FEED` chooses the change feed, and `WATERSHED_DEIDENTIFIED_TWIN` the twin, here as on
+        AWS.
         """
-        feed = os.environ.get("WATERSHED_CHANGE_FEED", "none")
-        return Settings.local(self.healthlake.url, DATASTORE_ID, change_feed=feed)
+        chosen = {
+            name: os.environ.get(f"WATERSHED_{name.upper()}", "none")
+            for name in ("change_feed", "deidentified_twin")
+        }
+        return Settings.local(self.healthlake.url, DATASTORE_ID, **chosen)
 
     @property
     def is_up(self) -> bool:

@@ -59,6 +59,11 @@ def secret_check(secret: bytes) -> str:
     return hmac.new(secret, _CHECK.encode(), hashlib.sha256).hexdigest()[:KEY_DIGITS]
 
 
+def key_of(secret: bytes, value: str) -> str:
+    """What ``keyed_hash`` computes, for one key."""
+    return hmac.new(secret, f"{_KEY}{value}".encode(), hashlib.sha256).hexdigest()[:KEY_DIGITS]
+
+
 def keyed_hash(column: str) -> str:
     """SQL: the keyed hash of a column as text; null for null. Equal values have equal hashes in all tables."""
     return f"substring({_hmac(_KEY, column)}, 1, {KEY_DIGITS})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -19,7 +19,16 @@ from glue_jobs.curation.inputs import Input, changes_since
 from glue_jobs.curation.publish import Change, Outcome, advance, publish
 from glue_jobs.curation.resources import RESOURCES, Resources
 from glue_jobs.curation.state import Consumed, TableState, read_state
-from glue_jobs.deid.expressions import OFFSET, Rules, keyed_hash, offset, secret_check, selection, twin_type
+from glue_jobs.deid.expressions import (
+    OFFSET,
+    Rules,
+    key_of,
+    keyed_hash,
+    offset,
+    secret_check,
+    selection,
+    twin_type,
+)
 from glue_jobs.deid.secret import pad_row, read_secret, with_pads
 from glue_jobs.deid.suite import twin_suite
 from glue_jobs.lake.errors import LakeError, Terminal
@@ -61,12 +70,12 @@ class Undeclared(LakeError, Terminal):
 
 @dataclass(frozen=True)
 class Twin:
-    """What all tables of the twin share in a run: the rules, and the secret as a row beside other rows."""
+    """What all tables of the twin share in a run: the rules, and the secret, also as a row beside other rows."""
 
     run: Run
     rules: Rules
     pad: DataFrame
-    check: str
+    secret: bytes = field(repr=False)
 
     def deidentified(self, table: DeidTable, rows: DataFrame, types: Mapping[str, str]) -> DataFrame:
         """Rows of a curated table as the twin shows them."""
@@ -88,7 +97,7 @@ def open_twin(run: Run) -> Twin | None:
         return None
     secret = read_secret(str(arguments.deid_secret))
     rules = Rules(arguments.deid, run.started_at.year)
-    return Twin(run, rules, pad_row(run.spark, secret), secret_check(secret))
+    return Twin(run, rules, pad_row(run.spark, secret), secret)
 
 
 def report_undeclared(run: Run, declarations: Declarations) -> list[SchemaError]:
@@ -148,7 +157,7 @@ def refresh(
     if changed.is_empty():
         return advance(twin.run, full_name, suite.table, state)
     rows = twin.deidentified(table, changed.choose(source.rows), types)
-    replaced = KeySet.of(_twin_keys(twin, table, changed))
+    replaced = _twin_keys(twin, table, changed)
     try:
         return publish(twin.run, full_name, Change(rows, replaced), state, suite)
     finally:
@@ -180,7 +189,7 @@ def _fingerprint(twin: Twin, table: DeidTable, types: Mapping[str, str]) -> str:
         table.subject,
         dict(table.besides),
         [twin.rules.mode, twin.rules.year] if timed else [],
-        twin.check,
+        secret_check(twin.secret),
     ]
     return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
@@ -223,6 +232,8 @@ def _changed_keys(
     """The keys, as the curated table has them, of what changed since the twin read it; None: all may have."""
     if isinstance(of, View):
         seen = held.inputs.get(RESOURCES, Consumed())
+        if source.state.inputs.get(RESOURCES, Consumed()).run_id < seen.run_id:
+            return None  # the curated table was rolled back
         return resources.keys(of.resource, seen.run_id)
     changes = changes_since(spark, source, held.inputs.get(source.name), resources, declarations)
     if changes.everything:
@@ -232,11 +243,16 @@ def _changed_keys(
     return KeySet.of(changes.rows.select(*map(quoted, of.key)))
 
 
-def _twin_keys(twin: Twin, table: DeidTable, keys: KeySet) -> DataFrame:
+def _twin_keys(twin: Twin, table: DeidTable, keys: KeySet) -> KeySet:
+    """Keys of the curated table as the twin has them; a few without asking Spark."""
+    (first, *others) = keys.columns
+    if keys.few is not None and not others and table.treatments[first] == "key":
+        return KeySet.listed(first, (key_of(twin.secret, each) for each in keys.few))
     beside = with_pads(keys.rows(twin.run.spark), twin.pad)
-    return beside.selectExpr(
+    hashed = beside.selectExpr(
         *(
             f"{keyed_hash(name) if table.treatments[name] == 'key' else quoted(name)} as {quoted(name)}"
             for name in keys.columns
         )
     )
+    return KeySet.of(hashed)

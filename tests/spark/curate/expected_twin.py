@@ -71,7 +71,10 @@ class Oracle:
     def _text(self, value: str, days: int | None) -> str | None:
         if not re.fullmatch(r"\d{4}(-\d\d(-\d\d(T.*)?)?)?", value):
             return None
-        middle = date.fromisoformat(value[:10] + _PRECISE.get(len(value), ""))
+        try:
+            middle = date.fromisoformat(value[:10] + _PRECISE.get(len(value), ""))
+        except ValueError:
+            return None
         moved = self._date(middle, days)
         digits = 4 if self.rules.mode == "year" else min(len(value), 10)
         return None if moved is None else moved.isoformat()[:digits]

@@ -184,7 +184,7 @@ class World:
     def table(self, name: str, database: str = CURATED) -> list[dict[str, Any]]:
         """The published rows, sorted, with times in UTC."""
         rows = self.spark.table(f"lake.{database}.{name}").collect()
-        return in_order({key: _utc(value) for key, value in row.asDict().items()} for row in rows)
+        return in_order({key: utc(value) for key, value in row.asDict().items()} for row in rows)
 
     def quarantined(self, name: str) -> list[tuple[str, str]]:
         """Hash of the key, and reason, of the rows that a table lacks, sorted."""
@@ -216,7 +216,8 @@ def in_order(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(map(dict, rows), key=lambda row: json.dumps(row, sort_keys=True, default=str))
 
 
-def _utc(value: Any) -> Any:
+def utc(value: Any) -> Any:
+    """A time in UTC; any other value as it is."""
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 

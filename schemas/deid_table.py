@@ -23,6 +23,7 @@ TREATMENTS: Mapping[str, str] = {
     "date": "shifted, or its year",
     "age": "90 and over as 90",
     "zip": "first three digits",
+    "measure": "as it is, unless it is an age",
 }
 """What may be done to a column that the twin has, in words for readers."""
 DROPPED: Mapping[str, str] = {
@@ -44,7 +45,7 @@ class DeidTable:
     """The treatment of each column of one curated table.
 
     ``treatments`` maps a column to one of ``TREATMENTS``. ``besides`` maps an age to the time at which it was
-    reached, and a ZIP code to its country. ``dropped`` maps a column to one of ``DROPPED``. ``subject`` is the
+    reached, a ZIP code to its country, and a measure to the code of what was measured. ``dropped`` maps a column to one of ``DROPPED``. ``subject`` is the
     column whose value chooses by how many days the row's dates are shifted; None where it has no dates.
     """
 
@@ -96,7 +97,7 @@ def _treated(fields: Declaration) -> Iterator[tuple[str, str, str]]:
     for field in ("keep", "key", "date"):
         for column in fields.texts(field):
             yield field, column, ""
-    for field in ("age", "zip"):
+    for field in ("age", "zip", "measure"):
         if field in fields.value:
             pairs = fields.child(field)
             for column in pairs.value:

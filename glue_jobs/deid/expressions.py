@@ -25,6 +25,8 @@ LONGEST_SHIFT = 365
 """Days. Dates move back by 1 to so many: never forward, so that none lies in the future."""
 OLDEST = 90
 """Ages from here on are one category, and so are the years that tell them."""
+AGE_CODES = ("21611-9", "21612-7", "29553-5", "30525-0", "30972-4", "35659-2", "39016-1")
+"""LOINC's codes of a person's age: HL7's value set ActContextAgeType, age at specimen collection, age at death."""
 _BLOCK = 64
 _US = ("US", "USA", "UNITED STATES", "UNITED STATES OF AMERICA")
 _KEY, _OFFSET, _CHECK = "key:", "offset:", "check:"
@@ -87,6 +89,9 @@ def expression(table: DeidTable, column: str, type_: str, rules: Rules) -> str:
             return _age(name, quoted(table.besides[column]), rules)
         case "zip":
             return _zip(name, quoted(table.besides[column]))
+        case "measure":
+            ages = ", ".join(map(literal, AGE_CODES))
+            return f"case when coalesce({quoted(table.besides[column])} in ({ages}), false) then null else {name} end"
     return name
 
 

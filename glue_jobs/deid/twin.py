@@ -7,7 +7,6 @@ year changed starts anew: it is dropped with its files and its history, which sh
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -182,16 +181,10 @@ def _watermark(source: Input) -> dict[str, Consumed]:
 
 
 def _fingerprint(twin: Twin, table: DeidTable, types: Mapping[str, str]) -> str:
-    """Hash of what decides how the twin shows a row: treatments, columns, rules and secret."""
-    timed = {"date", "age"} & set(table.treatments.values())
-    made = [
-        [[column, type_, table.treatments.get(column)] for column, type_ in types.items()],
-        table.subject,
-        dict(table.besides),
-        [twin.rules.mode, twin.rules.year] if timed else [],
-        secret_check(twin.secret),
-    ]
-    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    """Hash of what decides how the twin shows a row: the SQL of its columns, and the secret."""
+    shift = offset(table.subject) if table.subject else ""
+    made = [*selection(table, types, twin.rules), shift, secret_check(twin.secret)]
+    return hashlib.sha256("\n".join(made).encode()).hexdigest()
 
 
 def _ensure(run: Run, table: DeidTable, of: View | Model, types: Mapping[str, str], own: str) -> str:

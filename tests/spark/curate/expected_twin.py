@@ -15,6 +15,7 @@ from glue_jobs.deid.zip_areas import SPARSE
 from schemas.deid_table import DeidTable
 from tests.spark.curate.world import in_order
 
+_AGES = ("21611-9", "21612-7", "29553-5", "30525-0", "30972-4", "35659-2", "39016-1")
 _PRECISE = {4: "-07-01", 7: "-15"}
 
 
@@ -52,12 +53,17 @@ class Oracle:
                 return self.key(value)
             case "date":
                 return self._text(value, days) if isinstance(value, str) else self._date(value, days)
-            case "zip":
-                return _zip(value, row[table.besides[column]])
-            case "age":
-                born = row[table.besides[column]].year - value - 1
-                return 90 if value >= 90 else None if born <= self.rules.first_year else value
-        return value
+            case "keep":
+                return value
+            case judged:
+                return self._judged(judged, value, row[table.besides[column]])
+
+    def _judged(self, treatment: str, value: Any, by: Any) -> Any:
+        if treatment == "zip":
+            return _zip(value, by)
+        if treatment == "measure":
+            return None if by in _AGES else value
+        return 90 if value >= 90 else None if by.year - value - 1 <= self.rules.first_year else value
 
     def _date(self, value: Any, days: int | None) -> Any:
         first = date(self.rules.first_year, 1, 1)

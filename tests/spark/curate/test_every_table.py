@@ -66,6 +66,7 @@ def filled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Fil
     world.put(patient("old", birthDate=f"{THIS_YEAR - 95}-05-17"))
     for ago in (40, 1):
         world.put(encounter(f"visit-{ago}", "old", f"{THIS_YEAR - ago}-06-01T12:00:00Z"))
+    world.put(_result("age", "30525-0", 95))
     people = settle(world, folder)
     world.conform()
     outcomes = world.curate()
@@ -103,6 +104,8 @@ def test_the_twin_says_of_every_row_what_its_rules_say_and_joins_as_the_curated_
     ages = {row["encounter_key"]: row["age_at_start"] for row in rows["encounter_timeline"]}
     # Who is 95 by now was 55 then: that would tell the year of birth.
     assert (ages[expected.key("visit-40")], ages[expected.key("visit-1")]) == (None, 90)
+    measured = {row["id"]: row["value_quantity"] for row in rows["observation"]}
+    assert (measured[expected.key("result-8302-2")], measured[expected.key("age")]) == (90, None)
     for name in ("encounter", "observation", "patient_profile"):
         held = {row["patient_key"] for row in rows[name]} - {None}
         assert len(held) > 5, name
@@ -169,15 +172,19 @@ def _measurements(world: World) -> Iterator[dict[str, Any]]:
     codes = re.findall(r"when code in \('([^']+)'", world.declarations.models["latest_vitals_and_labs"].sql)
     assert len(codes) > 20
     for code in codes:
-        yield {
-            "resourceType": "Observation",
-            "id": f"result-{code}",
-            "status": "final",
-            "code": {"coding": [{"system": "http://loinc.org", "code": code, "display": code}]},
-            "subject": {"reference": f"Patient/{PATIENT}"},
-            "effectiveDateTime": NOON.isoformat(),
-            "valueQuantity": {"value": 90, "unit": "u", "code": "u"},
-        }
+        yield _result(f"result-{code}", code, 90)
+
+
+def _result(id_: str, code: str, value: int) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": id_,
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": code, "display": code}]},
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        "effectiveDateTime": NOON.isoformat(),
+        "valueQuantity": {"value": value, "unit": "u", "code": "u"},
+    }
 
 
 def _put_items(world: World) -> None:

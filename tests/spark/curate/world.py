@@ -72,12 +72,17 @@ class World:
         self.items = {name: {} for name in self.types}
         conformed = [RESOURCE_SPEC, *(spec for each in self.types.values() for spec in _specs(each))]
         curated = [f"{CURATED}.{name}" for name in (*self.declarations.views, *self.declarations.models)]
-        twins = [f"{TWIN}.{name}" for name in load_declarations().deid]
-        for name in (*curated, *twins, *(spec.name for spec in conformed)):
+        for name in (*curated, *self._twins(), *(spec.name for spec in conformed)):
             if table_exists(self.spark, f"lake.{name}"):
                 self.spark.sql(f"drop table lake.{name} purge")
         for spec in conformed:
             ensure_table(self.spark, "lake", spec)
+
+    def _twins(self) -> list[str]:
+        """The tables of the twin that another world left."""
+        if not self.spark.catalog.databaseExists(f"lake.{TWIN}"):
+            return []
+        return [f"{TWIN}.{row.tableName}" for row in self.spark.sql(f"show tables in lake.{TWIN}").collect()]
 
     # What happens at the sources
 

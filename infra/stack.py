@@ -87,7 +87,7 @@ class WatershedStack(Stack):
 
         views, models = load_views(), load_models()
         if settings.has_twin:
-            _check_twin((*views.values(), *models.values()))
+            check_twin((*views.values(), *models.values()))
         curated = sorted({*views, *models})
         Watch(self, "Watch", settings, export.topic, curated, analytics.name)
         Dashboard(self, "Dashboard", settings)
@@ -122,7 +122,7 @@ class WatershedStack(Stack):
             CfnOutput(self, f"Out{name}", value=value).override_logical_id(name)
 
 
-def _check_twin(tables: Iterable[View | Model]) -> None:
+def check_twin(tables: Iterable[View | Model]) -> None:
     """Refuse to deploy a twin that would lack columns because nobody judged them.
 
     Raises

@@ -12,9 +12,11 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import expr
 
+from glue_jobs.curation.declarations import CURATED
 from glue_jobs.deid.expressions import MODES, OFFSET, Rules, offset, pads, selection
 from glue_jobs.deid.secret import pad_row, with_pads
 from glue_jobs.deid.twin import TWIN, Undeclared
+from glue_jobs.lake.maintenance import maintain_table
 from glue_jobs.lake.tables import iceberg_table, table_exists
 from schemas.deid_table import load_deid_tables
 from tests.spark.curate.expected_twin import Oracle
@@ -113,6 +115,10 @@ def test_changes_and_deletes_reach_the_twin_by_what_changed(world: World) -> Non
     gone = oracle(world).key("young")
     assert gone not in {row["resource_key"] for row in world.table("patient", TWIN)}
     assert has_a_past(world, "patient")
+    for database in (CURATED, TWIN):
+        maintain_table(world.spark, f"lake.{database}.patient", timedelta(0))
+    assert not any(each.added + each.removed for each in world.curate().values()), "compaction changes no row"
+    assert_twin(world)
 
 
 def test_a_column_that_nobody_judged_is_left_out_and_named(world: World) -> None:

@@ -4,11 +4,15 @@ researchers see nothing else."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from infra.policies import flat
+from infra.stack import check_twin
+from schemas import SchemaError
+from schemas.view import load_views
 from tests.unit.infra.assemblies import on_aws, variant
 from tests.unit.infra.assemblies import template as template_of
 
@@ -114,3 +118,12 @@ def test_where_it_lies_is_an_output(template: dict[str, Any]) -> None:
     outputs = template["Outputs"]
     assert outputs["CuratedDeidDatabase"]["Value"] == "watershed_curated_deid"
     assert outputs["ResearchWorkGroup"]["Value"] == "watershed-research"
+
+
+def test_a_twin_that_would_lack_a_column_is_not_deployed() -> None:
+    view = load_views()["patient"]
+    more = {"column": [{"name": "shoe_size", "path": "extension.value", "type": "integer"}]}
+    wider = replace(view, definition={**view.definition, "select": [*view.definition["select"], more]})
+    with pytest.raises(SchemaError, match=r"deid/patient\.yaml: shoe_size: has no treatment"):
+        check_twin([wider])
+    check_twin([view])

@@ -13,7 +13,9 @@ from dataclasses import asdict
 
 from pyspark.sql import SparkSession
 
+from glue_jobs.curation.declarations import CURATED
 from glue_jobs.curation.inputs import needed_snapshots
+from glue_jobs.deid.twin import TWIN
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.errors import LakeError
 from glue_jobs.lake.layout import apply_layout, retention
@@ -39,9 +41,11 @@ def maintain(run: Run, layouts: Layouts) -> None:
     ------
     MaintenanceFailed : naming the tables that failed
     """
-    needed = needed_snapshots(run.spark, tables(run.spark, run.catalog, "watershed_curated"))
+    databases = (*DATABASES, TWIN) if run.arguments.deid else DATABASES
+    made = [each for name in databases for each in tables(run.spark, run.catalog, name) if CURATED in name]
+    needed = needed_snapshots(run.spark, made)
     failed: dict[str, str] = {}
-    for database in DATABASES:
+    for database in databases:
         for table in tables(run.spark, run.catalog, database):
             try:
                 layout = layouts.of(database.removeprefix("watershed_"), table.rpartition(".")[2])

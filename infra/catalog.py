@@ -22,12 +22,21 @@ ZONES = {
     "ops": "Runs, ledgers and quarantine",
 }
 
+TWIN_ZONE = "curated_deid"
+"""Beside them, where the settings ask for it."""
+_TWIN = "What researchers use: the curated tables without what identifies patients"
+
 _CRAWLER_LOGS = "/aws-glue/crawlers"
 
 
 def warehouse(lake: s3.IBucket) -> str:
     """Where Iceberg keeps its tables."""
     return f"s3://{lake.bucket_name}/warehouse/"
+
+
+def camel(zone: str) -> str:
+    """`CuratedDeid` for `curated_deid`: names of constructs and outputs hold letters only."""
+    return "".join(part.capitalize() for part in zone.split("_"))
 
 
 class Catalog(Construct):
@@ -38,9 +47,10 @@ class Catalog(Construct):
     ) -> None:
         super().__init__(scope, id_)
         settings = given.settings
-        self.databases = {zone: settings.database(zone) for zone in ZONES}
+        zones = ZONES | ({TWIN_ZONE: _TWIN} if settings.has_twin else {})
+        self.databases = {zone: settings.database(zone) for zone in zones}
         made = {}
-        for zone, description in ZONES.items():
+        for zone, description in zones.items():
             name = self.databases[zone]
             location = (
                 f"s3://{storage.landing.bucket_name}/"
@@ -49,7 +59,7 @@ class Catalog(Construct):
             )
             made[zone] = glue.CfnDatabase(
                 self,
-                zone.capitalize(),
+                camel(zone),
                 catalog_id=settings.account,
                 database_input=glue.CfnDatabase.DatabaseInputProperty(
                     name=name, description=description, location_uri=location

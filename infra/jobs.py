@@ -12,6 +12,7 @@ from infra.functions import Surroundings
 from infra.packaging import job_modules, job_script, package_jobs
 from infra.policies import Permission, allow, ask_lake_formation, role, use_key
 from infra.storage import Storage
+from infra.twin import TwinSecret
 from infra.workflow import ERASE, JOBS, MAINTENANCE, MAINTENANCE_SCHEDULE, STEPS, Node, Step, check
 
 GLUE_VERSION = "5.1"
@@ -82,9 +83,11 @@ class Jobs(Construct):
         storage: Storage,
         catalog: Catalog,
         security: SecurityConfiguration,
+        twin: TwinSecret | None = None,
     ) -> None:
         super().__init__(scope, id_)
         settings = given.settings
+        secret = twin.permissions() if twin else []
         modules = assets.Asset(self, "Modules", path=str(package_jobs(given.build)))
         scripts = {
             name: assets.Asset(self, f"Script{name}", path=str(job_script(name, given.build)))
@@ -95,7 +98,7 @@ class Jobs(Construct):
             settings.name("jobs"),
             iam.ServicePrincipal("glue.amazonaws.com"),
             "The Glue jobs assume this",
-            _permissions(given, storage, catalog, modules, scripts["curate"]),
+            [*_permissions(given, storage, catalog, modules, scripts["curate"]), *secret],
         )
         # Only erasure changes what has landed, and only it deletes versions of objects.
         erasing = role(
@@ -106,6 +109,7 @@ class Jobs(Construct):
             [
                 *_permissions(given, storage, catalog, modules, scripts[ERASE]),
                 *_erasure_permissions(storage),
+                *secret,
             ],
         )
         arguments = {
@@ -122,6 +126,7 @@ class Jobs(Construct):
             "--enable-continuous-cloudwatch-log": "true",
             "--enable-metrics": "true",
             "--enable-observability-metrics": "true",
+            **(twin.arguments(settings.deidentified_twin) if twin else {}),
         }
         erasure = {
             "--lake_uri": f"s3://{storage.lake.bucket_name}/",
@@ -168,7 +173,7 @@ def _permissions(
 ) -> list[Permission]:
     settings = given.settings
     asset_bucket = f"arn:aws:s3:::{packages[0].s3_bucket_name}"
-    written = [catalog.databases[zone] for zone in ("conformed", "curated", "ops")]
+    written = [name for zone, name in catalog.databases.items() if zone != "landing"]
     objects = "Iceberg and the jobs name their files for what is in them."
     return [
         allow("ReadLanding", ["s3:GetObject"], [storage.landing.arn_for_objects("*")], reason=objects),
@@ -210,7 +215,7 @@ def _permissions(
                 *(settings.arn("glue", f"database/{name}") for name in written),
                 *(settings.arn("glue", f"table/{name}/*") for name in written),
             ],
-            reason="All tables of the three databases that the jobs keep, and of no other.",
+            reason="All tables of the databases that the jobs keep, and of no other.",
         ),
         use_key(given.key.key_arn, write=True),
         ask_lake_formation(),

@@ -14,6 +14,7 @@ _NAMES: Mapping[str, tuple[str, str]] = {
     "AWS::DynamoDB::Table": ("table", "TableName"),
     "AWS::HealthLake::FHIRDatastore": ("data store", "DatastoreName"),
     "AWS::KMS::Key": ("key", "Description"),
+    "AWS::SecretsManager::Secret": ("secret", "Name"),
     "AWS::Cognito::UserPool": ("user pool", "UserPoolName"),
     "AWS::ApiGateway::Account": ("API logging", ""),
 }

@@ -1,4 +1,5 @@
-"""Roles of people: analysts, who query what is curated, and engineers, who see to it that there is something.
+"""Roles of people: analysts, who query what is curated, researchers, who query its de-identified twin, and engineers,
+who see to it that there is something.
 
 They work by IAM alone as deployed, and are ready for Lake Formation: `docs/access.md` says how to hand the tables
 over to it.
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.catalog import Catalog
+from infra.analytics import Analytics
+from infra.catalog import TWIN_ZONE, Catalog
 from infra.functions import Surroundings
 from infra.policies import Permission, allow, ask_lake_formation, role, use_key
 from infra.storage import Storage
@@ -21,7 +23,7 @@ _OBJECTS = "Iceberg names the files of its tables, and Athena those of its resul
 
 
 class People(Construct):
-    """Two roles that identities of the account may assume, where their own policies let them."""
+    """The roles that identities of the account may assume, where their own policies let them."""
 
     def __init__(
         self,
@@ -30,19 +32,22 @@ class People(Construct):
         given: Surroundings,
         storage: Storage,
         catalog: Catalog,
-        work_group: str,
+        analytics: Analytics,
     ) -> None:
         super().__init__(scope, id_)
         self._given = given
         self._storage = storage
-        self._work_group = work_group
         databases = catalog.databases
-        self._role("analysts", "Queries the curated tables", self._read([databases["curated"]]))
+        own = analytics.name
+        self._role("analysts", "Queries the curated tables", self._read([databases["curated"]], own))
+        if analytics.research:
+            twin = self._read([databases[TWIN_ZONE]], analytics.research)
+            self._role("researchers", "Queries the de-identified tables, and no others", twin)
         self._role(
             "engineers",
             "Reads every zone, landing and quarantine too, and runs crawlers, jobs and exports",
             [
-                *self._read([databases[zone] for zone in ("landing", "conformed", "curated", "ops")]),
+                *self._read(list(databases.values()), own),
                 allow(
                     "ReadZones",
                     ["s3:GetObject"],
@@ -69,10 +74,10 @@ class People(Construct):
         scope = Construct(self, suffix.capitalize())
         role(scope, settings.name(suffix), iam.AccountPrincipal(settings.account), description, permissions)
 
-    def _read(self, databases: Sequence[str]) -> list[Permission]:
+    def _read(self, databases: Sequence[str], work_group: str) -> list[Permission]:
         """Query these databases' Iceberg tables in the work group, and nothing beside them."""
         settings, lake, results = self._given.settings, self._storage.lake, self._storage.results
-        group = settings.arn("athena", f"workgroup/{self._work_group}")
+        group = settings.arn("athena", f"workgroup/{work_group}")
         folders = [f"warehouse/{name}/*" for name in databases]
         return [
             allow(
@@ -125,7 +130,7 @@ class People(Construct):
             allow(
                 "KeepResults",
                 ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-                [results.arn_for_objects(f"{self._work_group}/*")],
+                [results.arn_for_objects(f"{work_group}/*")],
                 reason=_OBJECTS,
             ),
             allow("FindResults", ["s3:GetBucketLocation", "s3:ListBucket"], [results.bucket_arn]),

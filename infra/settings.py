@@ -16,6 +16,7 @@ NEW_DATASTORE = "new"
 BUCKETS = ("landing", "lake", "exports", "results", "docs", "failures", "logs")
 """What each bucket is for, and the second part of its name."""
 
+TWINS = ("none", "shift", "year")
 CHANGE_FEEDS = ("none", "cloudtrail", "subscription")
 _LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 3653)
 
@@ -72,6 +73,8 @@ class Settings:
         the same region; the default endpoint is disabled then
     api_base_path : the first part of the path under that name, beside other APIs
     web_acl_arn : a regional WAF web ACL to be put before the control plane
+    deidentified_twin : whether the curated tables are also kept without what identifies patients, in
+        `watershed_curated_deid`, with dates shifted by patient (`shift`) or cut to their year (`year`)
     """
 
     account: str
@@ -107,6 +110,7 @@ class Settings:
     api_certificate_arn: str = ""
     api_base_path: str = "watershed"
     web_acl_arn: str = ""
+    deidentified_twin: str = "none"
 
     def __post_init__(self) -> None:
         # JSON has no tuples.
@@ -140,6 +144,7 @@ class Settings:
                 "must be 0 to 300, what a mapping can wait",
             ),
             "export_lease_seconds": (self.export_lease_seconds >= 60, "must be at least 60"),
+            "deidentified_twin": (self.deidentified_twin in TWINS, f"must be one of {', '.join(TWINS)}"),
             "change_feed": (self.change_feed in CHANGE_FEEDS, f"must be one of {', '.join(CHANGE_FEEDS)}"),
             **{
                 name: (getattr(self, name) >= 1, "must be at least 1")
@@ -277,6 +282,10 @@ class Settings:
     @property
     def makes_datastore(self) -> bool:
         return self.healthlake_datastore_id == NEW_DATASTORE
+
+    @property
+    def has_twin(self) -> bool:
+        return self.deidentified_twin != "none"
 
     @property
     def metrics_namespace(self) -> str:

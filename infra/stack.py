@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from aws_cdk import CfnOutput, CfnParameter, DefaultStackSynthesizer, Environment, Stack, Tags
@@ -9,7 +10,7 @@ from constructs import Construct
 
 from crawlers import load_crawlers
 from infra.analytics import Analytics
-from infra.catalog import Catalog, Crawlers
+from infra.catalog import Catalog, Crawlers, camel
 from infra.change_feed import change_feed
 from infra.control import ControlPlane
 from infra.export import Export
@@ -24,10 +25,12 @@ from infra.landing import LandItems
 from infra.people import People
 from infra.settings import Settings, SettingsError
 from infra.storage import Encryption, Storage
+from infra.twin import TwinSecret
 from infra.watch import Dashboard, Watch
+from schemas.deid_table import load_deid_tables, undeclared
 from schemas.item_type import load_item_types
-from schemas.model import load_models
-from schemas.view import load_views
+from schemas.model import Model, load_models
+from schemas.view import View, load_views
 
 
 class WatershedStack(Stack):
@@ -70,18 +73,22 @@ class WatershedStack(Stack):
         security = SecurityConfiguration(self, "GlueSecurity", given)
         crawlers = Crawlers(self, "Crawlers", given, storage, catalog, declared, security.name)
         crawlers.node.add_dependency(security)
-        jobs = Jobs(self, "Jobs", given, storage, catalog, security)
+        twin = TwinSecret(self, "TwinSecret", settings, key) if settings.has_twin else None
+        jobs = Jobs(self, "Jobs", given, storage, catalog, security, twin)
         workflow = settings.prefix
         Workflow(self, "Workflow", given, workflow, crawlers, jobs, crawlers=crawlers.names)
         analytics = Analytics(self, "Analytics", settings, key, storage.results)
-        People(self, "People", given, storage, catalog, analytics.name)
+        People(self, "People", given, storage, catalog, analytics)
         export = Export(self, "Export", given, storage, workflow, endpoint.value_as_string, datastore)
         feed = change_feed(self, "ChangeFeed", given, storage, export)
         control = ControlPlane(self, "Control", given, storage, catalog, export, workflow)
         if landed:
             GapAlarms(self, "GapAlarms", settings, landed.function, landed.mappings, export.topic)
 
-        curated = sorted({*load_views(), *load_models()})
+        views, models = load_views(), load_models()
+        if settings.has_twin:
+            check_twin((*views.values(), *models.values()))
+        curated = sorted({*views, *models})
         Watch(self, "Watch", settings, export.topic, curated, analytics.name)
         Dashboard(self, "Dashboard", settings)
 
@@ -106,12 +113,24 @@ class WatershedStack(Stack):
             "OutcomesTopicArn": export.topic.topic_arn,
             "WorkflowName": workflow,
             "WorkGroup": analytics.name,
-            **{f"{zone.capitalize()}Database": name for zone, name in catalog.databases.items()},
+            **({"ResearchWorkGroup": analytics.research} if analytics.research else {}),
+            **{f"{camel(zone)}Database": name for zone, name in catalog.databases.items()},
             "HealthLakeDatastoreId": datastore,
             **control.outputs,
         }
         for name, value in outputs.items():
             CfnOutput(self, f"Out{name}", value=value).override_logical_id(name)
+
+
+def check_twin(tables: Iterable[View | Model]) -> None:
+    """Refuse to deploy a twin that would lack columns because nobody judged them.
+
+    Raises
+    ------
+    SchemaError : naming the file and the column of the first
+    """
+    for error in undeclared(load_deid_tables(), tables):
+        raise error
 
 
 def _deliver_items(

@@ -19,7 +19,7 @@ from local.healthlake.client import HealthLakeClient
 from local.healthlake.launcher import HealthLake
 from local.state import State
 
-CHOICES = ("WATERSHED_CHANGE_FEED", "WATERSHED_RESOURCE_EVENTS")
+CHOICES = ("WATERSHED_CHANGE_FEED", "WATERSHED_RESOURCE_EVENTS", "WATERSHED_DEIDENTIFIED_TWIN")
 """What of a deployment can be chosen on a laptop, as on AWS; account, sizes and waits are the laptop's own."""
 
 

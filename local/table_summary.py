@@ -11,7 +11,7 @@ from local.query import run_query
 from local.query.catalog import Catalog, CatalogTable, short_name
 from local.query.iceberg_source import open_table
 
-_ZONES = ("watershed_conformed", "watershed_curated")
+_ZONES = ("watershed_conformed", "watershed_curated", "watershed_curated_deid")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class TableSummary:
 
 
 def table_summaries(endpoint_url: str) -> list[TableSummary]:
-    """Every conformed and curated table of the catalog; none where no job has run."""
+    """Every conformed and curated table of the catalog, and of the de-identified twin; none where no job has run."""
     catalog = Catalog(glue_client(endpoint_url))
     tables = [
         table

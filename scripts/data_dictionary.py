@@ -12,6 +12,7 @@ from pathlib import Path
 from glue_jobs.curation.declarations import Declarations, load_declarations
 from glue_jobs.sql_on_fhir import Plan, compile_views
 from schemas import ItemType, load_item_types
+from schemas.deid_table import DROPPED, TREATMENTS, DeidTable
 from schemas.expectation import Expectation, Suite
 from schemas.layout import Layout
 from schemas.model import Model
@@ -41,6 +42,8 @@ How to read it:
   columns of a patient's row are protected health information as well, taken together.
 - **always** means that a table is published only if every row has a value; **n %** that fewer rows with a value than
   that raise a warning. Every other column is optional: null where the source says nothing.
+- **twin** is what `watershed_curated_deid`, where a deployment has it, shows of the column
+  ([de-identified twin](deidentify.md)).
 - Times are in UTC. A `…_date` or `…_at` column is null where the source is less precise than that; the `…_text`
   column beside it is what was written.
 - Of what repeats, a column named without a number holds the first, unless its description says otherwise.
@@ -61,13 +64,21 @@ def render(declarations: Declarations, items: Sequence[ItemType]) -> str:
     parts += [f"| [{each.name}](#{each.name}) | view | {_cell(each.description)} |" for each in views]
     parts += [f"| [{_anchor(each)}](#{_anchor(each)}) | item | {_cell(each.description)} |" for each in items]
     parts.append("\n## Models")
-    layouts = declarations.layouts
+    layouts, deid = declarations.layouts, declarations.deid
     parts += [
-        _model(each, declarations.suites[each.name], layouts.of("curated", each.name)) for each in models
+        _model(each, declarations.suites[each.name], layouts.of("curated", each.name), deid.get(each.name))
+        for each in models
     ]
     parts.append("\n## Views")
     parts += [
-        _view(each, declarations.suites[each.name], plan, by_resource, layouts.of("curated", each.name))
+        _view(
+            each,
+            declarations.suites[each.name],
+            layouts.of("curated", each.name),
+            deid.get(each.name),
+            plan,
+            by_resource,
+        )
         for each in views
     ]
     parts.append("\n## Items")
@@ -75,31 +86,52 @@ def render(declarations: Declarations, items: Sequence[ItemType]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _model(model: Model, suite: Suite, layout: Layout) -> str:
+def _model(model: Model, suite: Suite, layout: Layout, deid: DeidTable | None) -> str:
     notes = _notes(suite)
     rows = [
-        (column.name, column.description, _note(column.phi, notes.get(column.name)))
+        (
+            column.name,
+            column.description,
+            _note(column.phi, notes.get(column.name)),
+            _in_twin(deid, column.name),
+        )
         for column in model.columns
     ]
     reads = ", ".join(f"`{each.zone}.{each.table}`" for each in model.depends_on)
     facts = f"Grain: {model.grain}. Key: {', '.join(f'`{each}`' for each in model.key)}. Reads {reads}."
     facts += _laid_out(layout)
-    return _section(model.name, model.description, facts, ("column", "holds", "notes"), rows)
+    return _section(model.name, model.description, facts, ("column", "holds", "notes", "twin"), rows)
 
 
-def _view(view: View, suite: Suite, plan: Plan, by_resource: Mapping[str, str], layout: Layout) -> str:
+def _view(
+    view: View,
+    suite: Suite,
+    layout: Layout,
+    deid: DeidTable | None,
+    plan: Plan,
+    by_resource: Mapping[str, str],
+) -> str:
     notes = _notes(suite)
     types = {output.name: output.spark_type.lower() for output in plan.views[view.name].outputs}
     rows = []
     for column in view.columns:
         note = _note(column.phi, notes.get(column.name))
-        rows.append((column.name, types[column.name], column.description, note))
+        twin = _in_twin(deid, column.name)
+        rows.append((column.name, types[column.name], column.description, note, twin))
     referred = {each.references for each in view.columns if each.references}
     joined = sorted({by_resource[each] for each in referred if each in by_resource} - {view.name})
     facts = f"From FHIR {view.resource}."
     facts += f" Joins {', '.join(f'[{name}](#{name})' for name in joined)}." if joined else ""
     facts += _laid_out(layout)
-    return _section(view.name, view.description, facts, ("column", "type", "holds", "notes"), rows)
+    return _section(view.name, view.description, facts, ("column", "type", "holds", "notes", "twin"), rows)
+
+
+def _in_twin(deid: DeidTable | None, column: str) -> str:
+    if deid is None or column not in deid.columns:
+        return "left out: not judged yet"
+    if column in deid.dropped:
+        return f"left out: {DROPPED[deid.dropped[column]]}"
+    return TREATMENTS[deid.treatments[column]]
 
 
 def _laid_out(layout: Layout) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas import SCHEMAS_DIR, SchemaError
+from schemas.deid_table import DeidTable, check_deid_tables, load_deid_tables
 from schemas.expectation import Suite, load_suites
 from schemas.item_type import load_item_types
 from schemas.layout import LAYOUTS_FILE, Layouts, load_layouts
@@ -24,21 +25,23 @@ _FOR_READERS = frozenset({"description", "title", "status", "publisher", "contac
 
 @dataclass(frozen=True)
 class Declarations:
-    """Views by name, models by name (each after those it reads), suites by table, and how tables lie on disk."""
+    """Views by name, models by name (each after those it reads), suites by table, how tables lie on disk, and by
+    table what the de-identified twin shows."""
 
     views: Mapping[str, View]
     models: Mapping[str, Model]
     suites: Mapping[str, Suite]
     layouts: Layouts = field(default_factory=Layouts)
+    deid: Mapping[str, DeidTable] = field(default_factory=dict)
 
 
 def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
-    """The declarations in ``views/``, ``models/``, ``expectations/`` and ``items/`` of a folder, and its layouts.
+    """The declarations in ``views/``, ``models/``, ``expectations/``, ``deid/`` and ``items/``, and the layouts.
 
     Raises
     ------
     SchemaError : a file is wrong, two tables have one name, a model reads what nothing declares, a
-        table has no suite, or a suite or a layout no table
+        table has no suite, a suite or a layout no table, or the twin would show a column that does not exist
     """
     views = load_views(folder / "views")
     models = load_models(folder / "models")
@@ -65,7 +68,9 @@ def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
             raise SchemaError(layouts.file, f"tables.{name}", f"{table!r} is neither a view nor a model")
         if zone == "curated":
             _check_layout(layouts, name, (views | models)[table])
-    return Declarations(views, models, suites, layouts)
+    deid = load_deid_tables(folder / "deid")
+    check_deid_tables(deid, (*views.values(), *models.values()))
+    return Declarations(views, models, suites, layouts, deid)
 
 
 def _check_layout(layouts: Layouts, name: str, table: View | Model) -> None:

@@ -1,4 +1,5 @@
-"""The curate job: views, then models, each published or not on its own; then the results, in one commit."""
+"""The curate job: views, models, and their de-identified twin, each table published or not on its own; then the
+results, in one commit."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from glue_jobs.curation.data_docs import write_docs
-from glue_jobs.curation.declarations import Declarations
+from glue_jobs.curation.declarations import CURATED, Declarations
 from glue_jobs.curation.inputs import MissingInput
 from glue_jobs.curation.models import ModelTable, ModelUpdate, model_update, prepare_model
 from glue_jobs.curation.publish import Outcome, advance, publish
@@ -16,6 +17,15 @@ from glue_jobs.curation.resources import Resources
 from glue_jobs.curation.results import record_results
 from glue_jobs.curation.rows import release_unruled
 from glue_jobs.curation.views import TypeUpdate, ViewUpdate, prepare_views, type_updates
+from glue_jobs.deid.suite import ZONE as TWIN_ZONE
+from glue_jobs.deid.twin import (
+    Undeclared,
+    declared_tables,
+    open_twin,
+    refresh,
+    remove_undeclared,
+    report_undeclared,
+)
 from glue_jobs.lake.errors import AuditFailed, LakeError
 from glue_jobs.lake.log import log
 from glue_jobs.lake.metrics import Metric, table_metrics
@@ -61,7 +71,8 @@ class _Tally:
         if outcome is None:
             return
         self.outcomes.append(outcome)
-        self.run.wrote(f"watershed_curated.{table}", outcome.added + outcome.removed)
+        name = f"watershed_{table}" if table.startswith(TWIN_ZONE) else f"{CURATED}.{table}"
+        self.run.wrote(name, outcome.added + outcome.removed)
         log(
             "published" if outcome.published else "audit failed",
             run_id=self.run.run_id,
@@ -88,6 +99,7 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     SchemaError, ViewDefinitionError, TableError : a declaration is wrong; nothing was written
     AuditFailed : expectations that halt did not hold; every other table is published
     TableFailed : tables could not be made; every other table is published
+    Undeclared : the twin lacks columns that nobody judged; all else is published
     """
     tally = _Tally(run)
     # No column of the lake is a structure, and looking for parts of one to leave out is much of the planning.
@@ -95,14 +107,18 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     views = prepare_views(run, declarations.views, declarations.suites, declarations.layouts)
     models = _prepare_models(tally, declarations)
     release_unruled(run, declarations.suites.values())
+    unjudged = report_undeclared(run, declarations) if run.arguments.deid else []
     resources = Resources.pinned(run.spark, run.catalog)
     try:
         _publish_views(tally, declarations, type_updates(run, views, resources))
         _publish_models(tally, declarations, resources, models)
+        _publish_twin(tally, declarations, resources)
     finally:
         resources.close()
     run.measured(_figures(tally, (*declarations.views, *declarations.models)))
     _close(tally, declarations)
+    if unjudged:
+        raise Undeclared(unjudged)
     return tally.outcomes
 
 
@@ -163,6 +179,29 @@ def _publish_models(
                 under_way[model.name] = pool.submit(_publish_model, run, declarations, table, update)
         for name, done in under_way.items():
             tally.attempt(name, done.result)
+
+
+def _publish_twin(tally: _Tally, declarations: Declarations, resources: Resources) -> None:
+    """After the curated tables, which analysts wait for; nothing where the deployment keeps no twin."""
+    run = tally.run
+    try:
+        twin = open_twin(run)
+        if twin is None:
+            return
+        remove_undeclared(run, declarations)
+    except Exception as error:
+        tally.fail(TWIN_ZONE, error)
+        return
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        for done in [
+            pool.submit(
+                tally.attempt,
+                f"{TWIN_ZONE}.{table.table}",
+                partial(refresh, twin, table, of, resources, declarations),
+            )
+            for table, of in declared_tables(declarations)
+        ]:
+            done.result()
 
 
 def _failed(error: Exception) -> Future[Outcome | None]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from glue_jobs.curation.declarations import Declarations
 from glue_jobs.curation.job import TableFailed, curate
+from glue_jobs.deid.suite import ZONE as TWIN_ZONE
+from glue_jobs.deid.twin import TWIN, Undeclared
 from glue_jobs.erasure.landing import Cleaned, clean_landing
 from glue_jobs.erasure.scrub import scrub_table
 from glue_jobs.erasure.subject import Subject
@@ -15,7 +17,7 @@ from glue_jobs.erasure.tables import delete_rows, erased_resources, still_naming
 from glue_jobs.lake.erased import FHIR, ITEM, item_key, remember
 from glue_jobs.lake.errors import AuditFailed
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import table_exists
+from glue_jobs.lake.tables import quoted, table_exists
 from schemas import ItemType
 
 DATABASES = ("watershed_conformed", "watershed_curated", "watershed_ops")
@@ -29,7 +31,7 @@ class Report:
 
     ``stays`` is what still names the subject, by table or object: rows or lines that do not declare it.
     ``not_rebuilt`` are curated tables whose audit refused their new rows; they hold none of the subject,
-    but their aggregates may still count it.
+    but their aggregates may still count it. One of the twin is emptied instead.
     """
 
     subject: str
@@ -58,6 +60,7 @@ def erase(run: Run, subject: Subject, item_types: dict[str, ItemType], declarati
     resources = erased_resources(run, subject)
     rows = delete_rows(run, subject, resources, item_types.values(), declarations)
     report.not_rebuilt = _rebuild(run, declarations)
+    _empty_unmade(run, report.not_rebuilt)
     tables = _all_tables(run)
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         done = pool.map(lambda table: scrub_table(run.spark, table, rows.get(table, 0)), tables)
@@ -76,17 +79,27 @@ def _rebuild(run: Run, declarations: Declarations) -> list[str]:
         return []
     try:
         curate(replace(run, arguments=replace(run.arguments, full=True)), declarations)
-    except AuditFailed as error:
-        return sorted(error.failures)
-    except TableFailed as error:
-        return sorted(error.failures)
+    except (AuditFailed, TableFailed) as error:
+        refused = run.detail.get("unpublished")
+        return sorted({*error.failures, *(refused if isinstance(refused, dict) else ())})
+    except Undeclared:
+        pass  # what the twin lacks names nobody
     return []
+
+
+def _empty_unmade(run: Run, not_rebuilt: list[str]) -> None:
+    """Empty the tables of the twin that could not be made anew: of them nobody could tell whose a row is."""
+    if not run.arguments.deid or not run.spark.catalog.databaseExists(f"{run.catalog}.{TWIN}"):
+        return
+    for row in run.spark.sql(f"show tables in {run.catalog}.{TWIN}").collect():
+        if TWIN_ZONE in not_rebuilt or f"{TWIN_ZONE}.{row.tableName}" in not_rebuilt:
+            run.spark.sql(f"delete from {run.catalog}.{TWIN}.{quoted(row.tableName)} where true")
 
 
 def _all_tables(run: Run) -> list[str]:
     """Full names of every table of the lake."""
     found = []
-    for database in DATABASES:
+    for database in (*DATABASES, TWIN) if run.arguments.deid else DATABASES:
         if run.spark.catalog.databaseExists(f"{run.catalog}.{database}"):
             rows = run.spark.sql(f"show tables in {run.catalog}.{database}").collect()
             found += sorted(f"{run.catalog}.{database}.{row.tableName}" for row in rows)

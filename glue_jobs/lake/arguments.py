@@ -15,6 +15,7 @@ from glue_jobs.lake.errors import ArgumentError
 
 _RUN_ID = re.compile(r"^\d{8}T\d{9}Z-[0-9a-f]{8}$")
 _CATALOG = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_DEID = re.compile(r"^(shift|year)$")
 _FLAGS = {"true": True, "false": False}
 
 
@@ -31,6 +32,8 @@ class JobArguments:
     export_id : work on this export alone, where the job knows exports
     metrics_namespace : where in CloudWatch the run's figures go; None sends none
     docs_uri : root of the data docs, ``s3://<bucket>/``, ends with a slash; None writes none
+    deid : keep the de-identified twin, with dates treated so (``shift`` or ``year``); None keeps none
+    deid_secret : where the secret of its keyed hashes is, an ARN or a ``file:`` address
     """
 
     landing_uri: str
@@ -40,6 +43,8 @@ class JobArguments:
     export_id: str | None = None
     metrics_namespace: str | None = None
     docs_uri: str | None = None
+    deid: str | None = None
+    deid_secret: str | None = None
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> JobArguments:
@@ -50,6 +55,9 @@ class JobArguments:
         ArgumentError : one is missing or malformed
         """
         values = _values(argv)
+        deid, deid_secret = values.get("deid") or None, values.get("deid_secret") or None
+        if deid and not deid_secret:
+            raise ArgumentError("--deid has no --deid_secret", "Say where the twin's secret is kept")
         return cls(
             landing_uri=_uri(values, "landing_uri", "the landing zone"),
             catalog=_matching(values, "catalog", _CATALOG, "a SQL name, such as lake") or "lake",
@@ -58,6 +66,8 @@ class JobArguments:
             export_id=values.get("export_id") or None,
             metrics_namespace=values.get("metrics_namespace") or None,
             docs_uri=_uri(values, "docs_uri", "the data docs") if values.get("docs_uri") else None,
+            deid=_matching(values, "deid", _DEID, "shift or year"),
+            deid_secret=deid_secret,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from local.commands.lifecycle import deploy_stack, start_stack
-from local.commands.options import EXPECTED_ERRORS, Json, current_stack, says_why
+from local.commands.options import EXPECTED_ERRORS, Deid, Json, current_stack, says_why
 from local.commands.pipeline import follow_export, run_export
 from local.commands.query import ask
 from local.commands.sample import PATIENTS, SEED, SIZE, change_sources, load_population, seed_sources
@@ -43,6 +43,12 @@ SHOWN = (
         "from curated.observation group by code_display order by 2 desc, 1 limit 8",
     ),
 )
+TWIN_SHOWN = (
+    "The same patients in the de-identified twin: keys hashed, dates shifted, addresses to three digits of the ZIP",
+    "select substr(patient_key, 1, 12) as patient_key, gender, birth_date, postal_code as zip, "
+    "encounter_count as visits, site_activity_count as readings, last_site_activity_at as last_reading "
+    "from curated_deid.patient_profile order by site_activity_count desc, patient_key limit 8",
+)
 COUNTED = (
     *("patient", "encounter", "condition", "observation", "medication_request", "procedure"),
     *("patient_profile", "encounter_site_activity", "active_problem_list", "current_medications"),
@@ -57,12 +63,12 @@ def row_counts(stack: Stack) -> dict[str, int]:
     return {str(name): int(count) for name, count in ask(stack, sql).rows}
 
 
-def _first_round(stack: Stack, terminal: Terminal, patients: int, seed: int) -> None:
+def _first_round(stack: Stack, terminal: Terminal, patients: int, seed: int, twin: bool) -> None:
     with ThreadPoolExecutor(1) as background:
         # clinosim takes as long as starting and deploying do: both at once.
         population: Future[Population] = background.submit(load_population, stack, patients, seed)
         start_stack(stack, terminal)
-        deploy_stack(stack, terminal)
+        deploy_stack(stack, terminal, twin=twin)
         stack.emulator.warm_up()
         with terminal.step("Generate a population") as step:
             made = population.result()
@@ -98,12 +104,14 @@ def _show_ends(stack: Stack, terminal: Terminal) -> None:
         terminal.say(f"  {command}")
 
 
-def run_demo(stack: Stack, terminal: Terminal, patients: int, seed: int) -> dict[str, object]:
+def run_demo(
+    stack: Stack, terminal: Terminal, patients: int, seed: int, *, twin: bool = False
+) -> dict[str, object]:
     """Both rounds; returns row counts before and after the second."""
     if stack.state.sample_file.is_file():
         raise LocalError("A lake with sample data is here already.", "Remove it with: watershed down --purge")
     started = time.monotonic()
-    _first_round(stack, terminal, patients, seed)
+    _first_round(stack, terminal, patients, seed, twin)
     before = row_counts(stack)
     terminal.say(f"  {counted(before)}\n")
     _, changes = change_sources(stack, terminal, SIZE)
@@ -112,7 +120,7 @@ def run_demo(stack: Stack, terminal: Terminal, patients: int, seed: int) -> dict
     _export_and_run(stack, terminal, "full")
     after = row_counts(stack)
     terminal.say()
-    for title, sql in SHOWN:
+    for title, sql in (*SHOWN, TWIN_SHOWN) if twin else SHOWN:
         result = ask(stack, sql)
         terminal.table(title, result.columns, result.rows)
     _show_changes(terminal, before, after)
@@ -126,12 +134,13 @@ def run_demo(stack: Stack, terminal: Terminal, patients: int, seed: int) -> dict
 def demo(
     patients: Annotated[int, typer.Option(min=2, help="About how many patients.")] = PATIENTS,
     seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = SEED,
+    deid: Deid = False,
     as_json: Json = False,
 ) -> None:
     """Run the whole lake on this machine: start, deploy, seed, export, curate, change, and again."""
     stack, terminal = current_stack(), Terminal(as_json)
     try:
-        terminal.emit(run_demo(stack, terminal, patients, seed))
+        terminal.emit(run_demo(stack, terminal, patients, seed, twin=deid))
     except BaseException as error:
         stack.stop()
         if isinstance(error, EXPECTED_ERRORS):

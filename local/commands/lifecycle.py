@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from local.commands.aws import SettingsFile, Yes, deploy_command
-from local.commands.options import Json, current_stack, says_why
+from local.commands.options import Deid, Json, current_stack, says_why
+from local.errors import LocalError
 from local.stack import Stack
 from local.terminal import Step, Terminal
 from schemas.view import load_views
@@ -22,12 +24,13 @@ def start_stack(stack: Stack, terminal: Terminal) -> None:
         step.result = stack.healthlake.url
 
 
-def deploy_stack(stack: Stack, terminal: Terminal) -> dict[str, str]:
-    """Synthesize and deploy; returns the stack's outputs."""
+def deploy_stack(stack: Stack, terminal: Terminal, *, twin: bool = False) -> dict[str, str]:
+    """Synthesize and deploy, with the de-identified twin where asked; returns the stack's outputs."""
     from local.deploy import deploy
 
+    settings = replace(stack.settings, deidentified_twin="shift") if twin else stack.settings
     with terminal.step("Synthesize and deploy the stacks") as step:
-        outputs = deploy(stack.emulator, stack.settings, step.note)
+        outputs = deploy(stack.emulator, settings, step.note)
         step.result = outputs.stack_name
     if "HealthLakeBusArn" in outputs:
         with terminal.step("Subscribe to the simulator's changes") as step:
@@ -54,15 +57,20 @@ def deploy(
         bool, typer.Option("--check-only", help="With --aws: check and synthesize, and stop there.")
     ] = False,
     yes: Yes = False,
+    deid: Deid = False,
     as_json: Json = False,
 ) -> None:
     """Synthesize the CDK stack and deploy it, on the emulator or with --aws; only what changed is updated."""
     terminal = Terminal(as_json)
     if on_aws:
+        if deid:
+            raise LocalError(
+                "--deid is for the local stack.", "On AWS, set deidentified_twin in the settings file."
+            )
         deploy_command(terminal, settings_file, check_only, yes)
         return
     stack = current_stack().require_up()
-    outputs = deploy_stack(stack, terminal)
+    outputs = deploy_stack(stack, terminal, twin=deid)
     terminal.say("Next: [bold]watershed seed[/bold]")
     terminal.emit({"outputs": outputs})
 

@@ -27,6 +27,7 @@ from local.state import find_state
 from schemas import SchemaError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+Deid = Annotated[bool, typer.Option("--deid", help="Keep the de-identified twin of the curated tables too.")]
 
 EXIT_FAILED = 1
 EXPECTED_ERRORS = (

@@ -19,6 +19,7 @@ from local.glue.job import LocalJob, local_job
 from local.glue.mirror import Mirror
 from local.glue.registration import iceberg_tables, register
 from local.glue.spark_process import JobAnswer, SparkProcess
+from local.glue.twin_secret import with_local_secret
 from local.spark import spark_settings
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class SparkJobs:
     def __init__(self, endpoint_url: str, state_dir: Path, idle_seconds: float, code: Path) -> None:
         self._logs = state_dir.absolute() / "logs"
         self._mirror = state_dir.absolute() / "mirror"
+        self._twin_secret = state_dir.absolute() / "twin-secret"
         self._objects = state_dir.absolute() / "emulator" / "s3" / ACCOUNT
         self._endpoint_url = endpoint_url
         self._idle_seconds = idle_seconds
@@ -174,7 +176,7 @@ class SparkJobs:
 
     def _run(self, run: _Run) -> JobEnd:
         tell(run.on_start)
-        job = local_job(run.job, run.run_id, run.arguments, self._code)
+        job = with_local_secret(local_job(run.job, run.run_id, run.arguments, self._code), self._twin_secret)
         s3, glue = s3_client(self._endpoint_url), glue_client(self._endpoint_url)
         mirrors = self._mirrors(job, s3)
         for mirror in mirrors:

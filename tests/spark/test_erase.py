@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import io
-import itertools
 import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyarrow import parquet
 from pyspark.sql import SparkSession
 
 from glue_jobs.conform.items import conform_items
 from glue_jobs.curation.declarations import Declarations, load_declarations
 from glue_jobs.curation.job import curate
+from glue_jobs.deid.expressions import Rules
+from glue_jobs.deid.twin import TWIN
 from glue_jobs.erasure.job import Report, erase
 from glue_jobs.erasure.subject import parse_subject
 from glue_jobs.lake.arguments import JobArguments
@@ -27,12 +23,15 @@ from lambdas.land_item_changes.sink import plan_batch
 from lambdas.shared.item_change import ItemTypeIndex
 from schemas.item_type import load_item_types
 from tests.conftest import LAKE_BUCKET
+from tests.spark.curate.expected_twin import Oracle
+from tests.spark.file_contents import files_holding
 from tests.spark.landed_exports import FhirLake, LandedExport, line
 from tests.spark.landed_items import LANDED, stream_record
 from tests.spark.test_conform_fhir import make_lake
 
 pytestmark = pytest.mark.spark
 
+SECRET = "the twin's secret, in the tests of erasure"
 GONE, KEPT, NO_ITEM = "p-gone-4711", "p-kept-0815", "p-item-2342"
 """Erased as a resource, kept, and erased as an item of the registry alone."""
 ITEM_TYPES = {name: each for name, each in load_item_types().items() if name in ("Patient", "SiteActivity")}
@@ -41,7 +40,14 @@ ITEM_TYPES = {name: each for name, each in load_item_types().items() if name in 
 def declarations() -> Declarations:
     """Of all curated tables only one: the view of patients."""
     every = load_declarations()
-    return Declarations({"patient": every.views["patient"]}, {}, {"patient": every.suites["patient"]})
+    name = "patient"
+    return Declarations({name: every.views[name]}, {}, {name: every.suites[name]}, {name: every.deid[name]})
+
+
+def in_twin(lake: FhirLake, mirror: Path) -> list[str]:
+    """Files of the de-identified twin that hold the key which the erased patient has there."""
+    key = Oracle(SECRET.encode(), Rules("shift", 2026)).key(GONE)
+    return files_holding(mirror / LAKE_BUCKET / lake.catalog / TWIN, key)
 
 
 def observation(id_: str, patient: str, second: float, **more: Any) -> str:
@@ -66,7 +72,12 @@ def land_items(lake: FhirLake, *patients: str, start: int = 100) -> None:
 
 
 def run_job(lake: FhirLake, name: str, body: Any) -> Any:
-    with job_run(lake.spark, JobArguments(lake.landing_uri, catalog=lake.catalog), name) as run:
+    secret = lake.landing.parent / f"{lake.catalog}-secret"
+    secret.write_text(SECRET)
+    arguments = JobArguments(
+        lake.landing_uri, catalog=lake.catalog, deid="shift", deid_secret=secret.as_uri()
+    )
+    with job_run(lake.spark, arguments, name) as run:
         return body(run)
 
 
@@ -76,39 +87,6 @@ def erase_subject(lake: FhirLake, *, resource: str | None = None, item: str | No
 
     report: Report = run_job(lake, "erase", body)
     return report
-
-
-def files_holding(folder: Path, text: str) -> list[str]:
-    """Files in which a text occurs, in their bytes or in what these are when decompressed."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(str(path.relative_to(folder)) for path in paths if text.encode() in _content(path))
-
-
-def _content(path: Path) -> bytes:
-    raw = path.read_bytes()
-    if raw[:2] == b"\x1f\x8b":
-        return raw + gzip.decompress(raw)
-    if path.suffix == ".parquet":
-        file = parquet.ParquetFile(io.BytesIO(raw))
-        return raw + repr((file.read().to_pydict(), file.metadata.to_dict())).encode()
-    if path.suffix == ".avro":
-        return raw + _avro_blocks(raw)
-    return raw
-
-
-def _avro_blocks(raw: bytes) -> bytes:
-    """The blocks of an Avro file of Iceberg's, inflated: manifests hold the bounds of columns.
-
-    After the header and after each block stand the 16 bytes that end the file; a block begins with two
-    numbers of unknown length, so its stream is looked for.
-    """
-    plain = b""
-    for block in raw.split(raw[-16:])[1:]:
-        for start, window in itertools.product(range(min(12, len(block))), (-15, 15, 31)):
-            with contextlib.suppress(zlib.error):
-                plain += zlib.decompressobj(wbits=window).decompress(block[start:])
-                break
-    return plain
 
 
 OBSERVATIONS = [observation("o-gone", GONE, 6), observation("o-kept", KEPT, 6)]
@@ -127,6 +105,7 @@ class Story:
     of_resource: Report
     of_item: Report
     late: Run
+    in_twin: tuple[list[str], list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -141,22 +120,31 @@ def story(spark: SparkSession, mirror: Path) -> Story:
     lake.conform()
     run_job(lake, "curate", lambda run: curate(run, declarations()))
     found = [files_holding(folder, GONE) for folder in folders]
+    twin_before = in_twin(lake, mirror)
     of_resource = erase_subject(lake, resource=f"Patient/{GONE}")
     after_resource = [files_holding(folder, GONE) for folder in folders]
-    state = set(lake.state())
+    state, twin = set(lake.state()), (twin_before, in_twin(lake, mirror))
     # What was landed already is not read again; this lands late.
     late = {**FIRST, "Patient": [DAMAGED, *FIRST["Patient"]]}
     lake.land(LandedExport("e3", 90, late, deleted=(f"Patient/{GONE}",)))
     land_items(lake, GONE, NO_ITEM, start=200)
     run = lake.conform()
     run_job(lake, "conform_items", lambda run: conform_items(run, ITEM_TYPES.values()))
-    return Story(lake, found, after_resource, state, of_resource, of_item, run)
+    return Story(lake, found, after_resource, state, of_resource, of_item, run, twin)
 
 
 def test_an_erased_patient_is_in_no_byte_of_the_lake(story: Story) -> None:
     assert all(story.found), "the search finds what is there"
     assert story.after_resource == [[], []]
     assert story.state == {f"Patient/{KEPT}", "Observation/o-kept"}
+
+
+def test_nor_is_the_key_that_the_patient_had_in_the_de_identified_twin(story: Story) -> None:
+    before, after = story.in_twin
+    assert before, "the search finds what is there"
+    assert after == []
+    rows = story.lake.spark.table(f"{story.lake.catalog}.{TWIN}.patient")
+    assert rows.count() == 1, "the other patient stays"
 
 
 def test_the_report_tells_what_was_removed_where_and_not_whose(story: Story) -> None:

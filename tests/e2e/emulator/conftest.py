@@ -59,7 +59,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         )
         healthlake.start()
         try:
-            settings = Settings.local(healthlake.url, healthlake.datastore_id)
+            settings = Settings.local(healthlake.url, healthlake.datastore_id, deidentified_twin="shift")
             outputs = deploy(running, settings, out=SHARED_ASSEMBLY)
             yield Deployed(running, healthlake, settings, outputs)
         finally:

@@ -59,6 +59,15 @@ def test_the_workflow_is_deployed_as_declared(deployed: Deployed) -> None:
     assert glue.get_job(JobName="watershed-curate")["Job"]["GlueVersion"] == "5.1"
 
 
+def test_the_jobs_of_the_twin_are_told_of_a_secret_that_nobody_wrote_down(deployed: Deployed) -> None:
+    job = deployed.emulator.client("glue").get_job(JobName="watershed-curate")["Job"]
+    secrets = deployed.emulator.client("secretsmanager")
+    held = secrets.get_secret_value(SecretId=job["DefaultArguments"]["--deid_secret"])["SecretString"]
+    assert len(held) == 64
+    assert deployed.outputs["CuratedDeidDatabase"] == "watershed_curated_deid"
+    assert deployed.outputs["ResearchWorkGroup"] == "watershed-research"
+
+
 def test_a_second_deployment_does_nothing(deployed: Deployed) -> None:
     before = _function(deployed, "watershed-start-export")
     said: list[str] = []

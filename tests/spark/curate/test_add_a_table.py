@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from glue_jobs.curation.declarations import load_declarations
 from schemas import SCHEMAS_DIR, load_item_types
+from schemas.deid_table import undeclared
 from tests.spark.curate.world import World, patient
 
 pytestmark = pytest.mark.spark
@@ -27,13 +28,16 @@ def world(spark: SparkSession, landing_uri: str, tmp_path: Path) -> World:
     """A world of the page's declarations, and of those they need to be valid together."""
     shutil.copytree(SCHEMAS_DIR, tmp_path / "schemas")
     files = _FILE.findall(PAGE.read_text(encoding="utf-8"))
-    assert len(files) == 6
+    assert len(files) == 8
     for name, text in files:
         assert not (tmp_path / name).exists(), f"{name} would replace a file"
         (tmp_path / name).write_text(text, encoding="utf-8")
     for name in [*load_declarations().views, *load_declarations().models]:
         for file in (tmp_path / "schemas").glob(f"*/{name}.*"):
-            if file.parent.name in ("views", "models", "expectations") and name not in ("patient", *NEW):
+            if file.parent.name in ("views", "models", "expectations", "deid") and name not in (
+                "patient",
+                *NEW,
+            ):
                 file.unlink()
     [layout] = _LAYOUT.findall(PAGE.read_text(encoding="utf-8"))
     (tmp_path / "schemas" / "layouts.yaml").write_text(f"tables:\n{layout}\n", encoding="utf-8")
@@ -62,6 +66,8 @@ def test_the_page_works_when_followed(world: World) -> None:
             {"actor": {"reference": "Patient/p1"}, "status": "accepted"},
         ],
     }
+    declared = world.declarations
+    assert undeclared(declared.deid, (*declared.views.values(), *declared.models.values())) == []
     world.put(patient("p1"), appointment)
     world.put_item("care_call", **_call(1, reached=True))
     world.put_item("care_call", **_call(18, reached=False))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -15,6 +16,7 @@ from glue_jobs.conform.item_tables import table_specs
 from glue_jobs.curation.declarations import CURATED, Declarations, load_declarations
 from glue_jobs.curation.job import curate
 from glue_jobs.curation.publish import Outcome
+from glue_jobs.deid.twin import TWIN
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.metrics import Metric
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE
@@ -59,6 +61,9 @@ class World:
     _resource_changes: dict[tuple[str, str], dict[str, Any] | None] = field(default_factory=dict)
     _item_changes: dict[tuple[str, tuple[Any, ...]], Item | None] = field(default_factory=dict)
     _current: dict[tuple[str, tuple[Any, ...]], Item] = field(default_factory=dict)
+    secret: Path | None = None
+    """Where the twin's secret lies; None keeps no twin."""
+    deid: str = "shift"
     last_run_id: str = ""
     docs_uri: str | None = None
     metrics: list[Metric] = field(default_factory=list)
@@ -67,12 +72,18 @@ class World:
     def __post_init__(self) -> None:
         self.items = {name: {} for name in self.types}
         conformed = [RESOURCE_SPEC, *(spec for each in self.types.values() for spec in _specs(each))]
-        curated = (f"{CURATED}.{name}" for name in (*self.declarations.views, *self.declarations.models))
-        for name in (*curated, *(spec.name for spec in conformed)):
+        curated = [f"{CURATED}.{name}" for name in (*self.declarations.views, *self.declarations.models)]
+        for name in (*curated, *self._twins(), *(spec.name for spec in conformed)):
             if table_exists(self.spark, f"lake.{name}"):
                 self.spark.sql(f"drop table lake.{name} purge")
         for spec in conformed:
             ensure_table(self.spark, "lake", spec)
+
+    def _twins(self) -> list[str]:
+        """The tables of the twin that another world left."""
+        if not self.spark.catalog.databaseExists(f"lake.{TWIN}"):
+            return []
+        return [f"{TWIN}.{row.tableName}" for row in self.spark.sql(f"show tables in lake.{TWIN}").collect()]
 
     # What happens at the sources
 
@@ -166,6 +177,8 @@ class World:
     def run(self, *, full: bool = False) -> Run:
         self.last_run_id = new_run_id(self.last_run_id)
         arguments = JobArguments(self.landing_uri, full=full, docs_uri=self.docs_uri)
+        if self.secret is not None:
+            arguments = replace(arguments, deid=self.deid, deid_secret=self.secret.as_uri())
         return Run(self.spark, "curate", self.last_run_id, arguments, datetime.now(UTC))
 
     def curate(self, *, full: bool = False) -> dict[str, Outcome]:
@@ -174,10 +187,10 @@ class World:
         outcomes = curate(run, self.declarations)
         return {each.table: each for each in outcomes}
 
-    def table(self, name: str) -> list[dict[str, Any]]:
+    def table(self, name: str, database: str = CURATED) -> list[dict[str, Any]]:
         """The published rows, sorted, with times in UTC."""
-        rows = self.spark.table(f"lake.{CURATED}.{name}").collect()
-        return in_order({key: _utc(value) for key, value in row.asDict().items()} for row in rows)
+        rows = self.spark.table(f"lake.{database}.{name}").collect()
+        return in_order({key: utc(value) for key, value in row.asDict().items()} for row in rows)
 
     def quarantined(self, name: str) -> list[tuple[str, str]]:
         """Hash of the key, and reason, of the rows that a table lacks, sorted."""
@@ -201,6 +214,7 @@ def chosen(*tables: str) -> Declarations:
         {name: each for name, each in every.views.items() if name in wanted},
         {name: each for name, each in every.models.items() if name in wanted},
         {name: every.suites[name] for name in sorted(wanted)},
+        {name: every.deid[name] for name in sorted(wanted)},
     )
 
 
@@ -208,7 +222,8 @@ def in_order(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(map(dict, rows), key=lambda row: json.dumps(row, sort_keys=True, default=str))
 
 
-def _utc(value: Any) -> Any:
+def utc(value: Any) -> Any:
+    """A time in UTC; any other value as it is."""
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 

@@ -20,9 +20,10 @@ def test_the_page_is_not_stale() -> None:
 
 def test_a_column_tells_its_type_whether_it_identifies_and_whether_it_is_always_there() -> None:
     assert _row("patient", "birth_date").split(" | ")[1] == "date"
-    assert _row("patient", "birth_date").endswith("| PHI |")
-    assert _row("patient", "resource_key").endswith("| always |")
-    assert _row("patient", "birth_date_text").endswith("| PHI, 90 % |")
+    assert _row("patient", "birth_date").endswith("| PHI | shifted, or its year |")
+    assert _row("patient", "resource_key").endswith("| always | keyed hash |")
+    assert _row("patient", "birth_date_text").endswith("| PHI, 90 % | shifted, or its year |")
     assert _row("conformed-address", "line").endswith("| PHI |")
     assert _row("conformed-site_activity", "created_at_time").split(" | ")[1] == "timestamp"
-    assert _row("patient_profile", "patient_key").endswith("| always |")
+    assert _row("patient_profile", "patient_key").endswith("| always | keyed hash |")
+    assert _row("patient", "family_name").endswith("| left out: names |")

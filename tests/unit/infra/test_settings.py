@@ -13,6 +13,7 @@ WRONG: list[tuple[str, object]] = [
     ("healthlake_endpoint", "https://healthlake.eu-west-1.amazonaws.com/datastore"),
     ("healthlake_datastore_id", "a b"),
     ("prefix", "Watershed"),
+    ("deidentified_twin", "yes"),
     ("export_schedule_minutes", 0),
     ("poll_delay_seconds", 901),
     ("landing_window_seconds", 301),

@@ -1,0 +1,1 @@
+"""The de-identified twin of the curated tables: ``watershed_curated_deid``."""

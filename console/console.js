@@ -15,6 +15,7 @@ const RENEW_BEFORE = 60;
 const LOG_LINES = 50;
 const READ = "watershed/read";
 const START = "watershed/start";
+const ADMIT = "watershed/admit";
 const OVER = "You were signed out. Sign in again.";
 
 const config = await (await fetch("config.json")).json();
@@ -89,6 +90,7 @@ function enter(made) {
   problem();
   show(true);
   $("export-form").hidden = $("run-form").hidden = !allowed.includes(START);
+  $("people").hidden = !allowed.includes(ADMIT);
   $("main").focus();
   board.refresh(ALL);
   live = new Live(config.socketUrl, accessToken, hear, (on) => {
@@ -115,6 +117,7 @@ function leave(why) {
   $("log").replaceChildren();
   changed.clear();
   $("quiet").hidden = false;
+  $("people-said").textContent = "";
   $("live").textContent = "";
   ask(undefined);
   problem(why && new Error(why));
@@ -172,6 +175,19 @@ onSubmit("run-form", async () => {
   const started = await api.post("/runs", {});
   note(Date.now(), `run ${started.id} started`, started.status);
   await board.refresh(["runs"]);
+});
+onSubmit("admit-form", async () => {
+  $("people-said").textContent = "";
+  const [name, email, group] = ["name", "email", "group"].map((each) => $(`admit-${each}`).value.trim());
+  const admitted = await api.post("/analysts", { name, email, group });
+  $("admit-form").reset();
+  $("people-said").textContent = `${admitted.name} is number ${admitted.id}; an invitation went to ${admitted.email}.`;
+});
+onSubmit("disable-form", async () => {
+  $("people-said").textContent = "";
+  const { id } = await api.delete(`/analysts/${encodeURIComponent($("disable-id").value.trim())}`);
+  $("disable-form").reset();
+  $("people-said").textContent = `Number ${id} is disabled: no new tokens, and the last ends within the hour.`;
 });
 $("sign-out").addEventListener("click", () => leave());
 

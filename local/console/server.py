@@ -108,6 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._send(self._refusal() or self._posted())
 
+    def do_DELETE(self) -> None:
+        self._send(self._refusal() or self._passed_to_api(None))
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the gateway keeps the log."""
 

@@ -22,7 +22,7 @@ described: Any = schemathesis.openapi.from_dict(
     json.loads((REPOSITORY / "docs" / "openapi.json").read_text(encoding="utf-8"))
 )
 
-_OF_BODIES = [negative_data_rejection, positive_data_acceptance]
+_OF_BODIES: Any = [negative_data_rejection, positive_data_acceptance]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,10 +36,10 @@ def _leave_nothing_running(deployed: Deployed) -> Iterator[None]:
     )
 
 
-@described.parametrize()
+@described.parametrize()  # type: ignore[untyped-decorator]
 @settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_operation_answers_as_described_to_good_and_bad_requests(
-    case: Case, deployed: Deployed, engineer: str
+    case: Case[Any], deployed: Deployed, engineer: str
 ) -> None:
     """A body that does not fit is the gateway's to refuse. What is wrong with a query, the service behind it has to
     find: no schema tells a page's token from any other text, and the emulator's takes any status for a filter."""
@@ -47,5 +47,5 @@ def test_every_operation_answers_as_described_to_good_and_bad_requests(
     case.call_and_validate(
         base_url=base,
         headers={"Authorization": engineer},
-        excluded_checks=[] if case.operation.method == "post" else _OF_BODIES,
+        excluded_checks=None if case.operation.method == "post" else _OF_BODIES,
     )

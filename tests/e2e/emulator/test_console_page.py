@@ -175,6 +175,28 @@ def test_a_session_that_is_over_asks_to_sign_in_again(
     expect(page.get_by_label("Name or e-mail")).to_be_visible()
 
 
+def test_somebody_is_admitted_and_disabled_by_an_engineer_alone(
+    console: ConsoleServer, screen: Screen, who: SignIn, analyst_sign_in: SignIn
+) -> None:
+    page = screen.open(console.url)
+    enter(page, who)
+    page.get_by_label("Whom to admit").fill('Dr. "Ü" O\'Page')
+    page.get_by_label("E-mail, for the invitation").fill("page@example.org")
+    page.get_by_role("button", name="Admit").click()
+    said = page.locator("#people-said")
+    expect(said).to_contain_text('Dr. "Ü" O\'Page is number')
+    number = said.inner_text().partition("is number ")[2].partition(";")[0]
+    page.get_by_label("Whose access ends, by number").fill(number)
+    page.get_by_role("button", name="Disable").click()
+    expect(said).to_contain_text(f"Number {number} is disabled")
+    page.get_by_label("Whose access ends, by number").fill("987654")
+    page.get_by_role("button", name="Disable").click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no analyst of this number")
+    other = screen.open(console.url)
+    enter(other, analyst_sign_in)
+    expect(other.get_by_role("heading", name="People")).to_be_hidden()
+
+
 _MANY: dict[str, Any] = {
     "tables": [
         {

@@ -10,8 +10,9 @@ import pytest
 from infra.api.operations import OPERATIONS, Operation
 from tests.e2e.emulator.conftest import Deployed, until
 from tests.e2e.emulator.rest_apis import Api
-from tests.e2e.emulator.signed_in import PASSWORD, altered, sign_in
+from tests.e2e.emulator.signed_in import PASSWORD, altered, short_lived, sign_in
 from tests.e2e.emulator.signed_in import claims as claims_of
+from tests.e2e.emulator.socket_client import RefusedError, SocketClient
 
 pytestmark = pytest.mark.e2e
 
@@ -28,6 +29,20 @@ def test_without_a_good_token_nothing_is_answered(api: Api, analyst: str, operat
     for token in ("", "no token", altered(analyst, exp=int(time.time()) - 1), altered(analyst, scope="watershed/start watershed/read")):  # fmt: skip
         refused = api(method, path, body, token=token)
         assert (refused.status, refused.body["code"]) == (401, "UNAUTHORIZED"), token
+
+
+def test_a_token_that_was_good_is_refused_once_it_has_expired(
+    api: Api, deployed: Deployed, analyst: str
+) -> None:
+    token = short_lived(deployed, "test-analyst")
+    assert api("GET", "/exports", token=token).status == 200
+    until(lambda: time.time() > claims_of(token)["exp"])
+    assert api("GET", "/exports", token=token).status == 401
+    with pytest.raises(RefusedError):
+        SocketClient(
+            deployed.emulator.endpoint,
+            f"/_aws/execute-api/{deployed.outputs['SocketApiId']}/v1?token={token}",
+        )
 
 
 def test_an_id_token_has_no_scope_and_nobody_without_a_group_has_one(

@@ -47,7 +47,7 @@ def upstream() -> Iterator[Upstream]:
             if self.command != "HEAD":
                 self.wfile.write(content)
 
-        do_POST = do_HEAD = do_GET
+        do_POST = do_HEAD = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -226,7 +226,18 @@ def test_data_docs_come_from_their_bucket_and_run_nothing(console: ConsoleServer
 
 def test_bodies_are_small(console: ConsoleServer) -> None:
     assert ask(console, "POST", "/api/exports", None, Content_Length="65537").status == 413
-    assert ask(console, "DELETE", "/api/analysts/1").status == 501
+
+
+def test_what_the_api_deletes_is_passed_on_and_nothing_else(
+    console: ConsoleServer, upstream: Upstream
+) -> None:
+    deleted = ask(console, "DELETE", "/api/analysts/1", Authorization="token")
+    assert (deleted.json["method"], deleted.json["path"]) == ("DELETE", "/v1/analysts/1")
+    before = list(upstream.asked)
+    for path in ("/identity", "/config.json", "/data-docs/index.html"):
+        assert ask(console, "DELETE", path).status == 404
+    assert ask(console, "DELETE", "/api/analysts/1", Origin="http://evil.example").status == 403
+    assert upstream.asked == before
 
 
 def test_a_stack_that_is_down_is_said_in_the_apis_shape() -> None:

@@ -12,7 +12,7 @@ from infra.console_page import API_PATH, DICTIONARY, content_security_policy
 IDENTITY_PATH = "/identity"
 DATA_DOCS_PATH = "/data-docs/"
 DATA_DOCS_PAGE = "index.html"
-"""Of the bucket that the curate job writes its findings to; there is none before its first run."""
+"""Where the curate job writes what its audits found, in the docs bucket; there is none before its first run."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Served:
     identity : the user pools' endpoint
     socket : the WebSocket's URL
     client_id : the user pool's client for this page
-    data_docs : the bucket of the data docs, with a slash at its end
+    data_docs : the folder of the data docs in their bucket, with a slash at its end
     """
 
     api: str
@@ -81,5 +81,5 @@ def served(outputs: Mapping[str, str], endpoint: str) -> Served:
         identity=f"{endpoint}/",
         socket=f"ws://{urlsplit(endpoint).netloc}/_aws/execute-api/{outputs['SocketApiId']}/{STAGE}",
         client_id=outputs["UserPoolClientId"],
-        data_docs=f"{endpoint}/{outputs['DocsBucket']}/",
+        data_docs=f"{endpoint}/{outputs['DocsBucket']}{DATA_DOCS_PATH}",
     )

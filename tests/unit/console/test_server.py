@@ -108,7 +108,7 @@ def test_the_outputs_of_the_stack_say_where_everything_is() -> None:
         identity="http://127.0.0.1:4566/",
         socket="ws://127.0.0.1:4566/_aws/execute-api/sock1/v1",
         client_id="client1",
-        data_docs="http://127.0.0.1:4566/docs1/",
+        data_docs="http://127.0.0.1:4566/docs1/data-docs/",
     )
 
 

@@ -30,7 +30,7 @@ _TIMEOUT_SECONDS: Final = 30
 _API_REQUEST: Final = re.compile(API_PATH + r"((?:/[A-Za-z0-9_-]+)+(?:\?[^#]*)?)")
 """Paths of the API as its names and ids are: none leads out of it."""
 
-_DOCUMENT: Final = re.compile(DATA_DOCS_PATH + r"((?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.[a-z]+)")
+_DOCUMENT: Final = re.compile(DATA_DOCS_PATH + r"((?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+(\.html|\.css|\.svg))")
 """A file of the data docs: no path leads out of their bucket."""
 
 _SIGN_IN: Final = "AWSCognitoIdentityProviderService."
@@ -131,7 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
         document = _DOCUMENT.fullmatch(self.path)
         if document is not None:
             reply = self._passed_on(self.server.served.data_docs + document[1], None)
-            return replace(reply, headers=document_headers())
+            # What the job wrote, the bucket knows as bytes.
+            media = TYPES[document[2]] if reply.status == HTTPStatus.OK else reply.media
+            return replace(reply, headers=document_headers(), media=media)
         return self._passed_to_api(None)
 
     def _posted(self) -> Reply:

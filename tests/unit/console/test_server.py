@@ -209,6 +209,7 @@ def test_signing_in_is_passed_on_and_nothing_else_of_the_user_pool(
 def test_data_docs_come_from_their_bucket_and_run_nothing(console: ConsoleServer, upstream: Upstream) -> None:
     answer = ask(console, "GET", "/data-docs/tables/patient.html")
     assert (answer.status, answer.json["path"]) == (200, "/docs/tables/patient.html")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "script-src" not in answer.headers["Content-Security-Policy"]
     assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
     asked = ask(console, "HEAD", "/data-docs/index.html")
@@ -219,6 +220,7 @@ def test_data_docs_come_from_their_bucket_and_run_nothing(console: ConsoleServer
         "/data-docs/../lake/x.html",
         "/data-docs/%2e%2e/x.html",
         "/data-docs//x.html",
+        "/data-docs/x.js",
     ):
         assert ask(console, "GET", path).status == 404
     assert upstream.asked == before

@@ -6,7 +6,7 @@ BIN := .venv/bin
 SETUP := .venv/.installed
 SQL_ON_FHIR_TESTS ?= ../shared/sql-on-fhir-v2/tests
 
-.PHONY: help setup demo test lint format types unit conformance spark4 bench synth dictionary deploy diff destroy bootstrap lock clean
+.PHONY: help setup browser demo test lint format types unit conformance spark4 bench synth dictionary deploy diff destroy bootstrap lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 14
@@ -16,12 +16,15 @@ setup: $(SETUP) ## the virtual environment, from the hash-pinned lock (skipped w
 $(SETUP): requirements.lock requirements-build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "Watershed needs Python 3.11 (AWS Glue 5.1 runs it). Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
-	@echo "Setting up .venv (about 2.3 GB, a few minutes the first time) ..."
+	@echo "Setting up .venv (about 2.5 GB, a few minutes the first time) ..."
 	@rm -rf .venv && $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-build.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-build-isolation -r requirements.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(SETUP)
+
+browser: ## Chromium, for the tests of the console's page (Debian and its kin; needs root)
+	@command -v chromium >/dev/null || { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium; }
 
 demo: $(SETUP) ## the whole lake on this machine, with sample data
 	@$(BIN)/watershed demo

@@ -27,6 +27,10 @@ export class Api {
     });
   }
 
+  delete(path) {
+    return this.#ask(path, { method: "DELETE" });
+  }
+
   async #ask(path, options) {
     const headers = { ...options.headers, Authorization: await this.token() };
     const response = await this.fetch(this.base + path, { ...options, headers });

@@ -1,27 +1,29 @@
-// The page: who is signed in, what is shown, and what is fetched again when the socket tells of something.
+// The page: who is signed in, what the forms do, and what is fetched again when the socket tells of something.
 
 import { Api, ApiError } from "./api.js";
-import { Live, sentence, touched } from "./live.js";
+import { ALL, Board } from "./board.js";
+import { Live, sentence, tablesChanged, touched } from "./live.js";
 import { scopes, SignInError, UserPool } from "./sign_in.js";
-import * as views from "./views.js";
+import { line } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
 const seconds = () => Date.now() / 1000;
 
 const REFRESH_MS = 30 * 1000;
 const BY_THEMSELVES = ["exports", "runs"]; // start without being told of over the socket
-const GATHER_MS = 400; // a commit of many tables is many messages, and one request
 const RENEW_BEFORE = 60;
 const LOG_LINES = 50;
 const READ = "watershed/read";
 const START = "watershed/start";
+const ADMIT = "watershed/admit";
+const OVER = "You were signed out. Sign in again.";
 
 const config = await (await fetch("config.json")).json();
 const pool = new UserPool(config.identityUrl, config.clientId);
 const api = new Api(config.apiUrl, accessToken);
-let tokens, renewing, live, isLive, timer, step;
-const stale = new Set();
-let gathering, notFetched;
+const board = new Board(api, fetched);
+const changed = new Set();
+let tokens, renewing, live, isLive, timer, step, notFetched;
 
 async function accessToken() {
   if (!tokens) throw new Error("Sign in first.");
@@ -45,58 +47,33 @@ function problem(error) {
   $("problem").textContent = error?.message ?? "";
 }
 
-// What is shown
-
-const shown = {
-  tables: async () => views.tables((await api.get("/tables")).tables, seconds()),
-  exports: async () => views.exports((await api.get("/exports")).exports, seconds()),
-  async runs() {
-    const { runs } = await api.get("/runs");
-    const open = [...$("runs").querySelectorAll("details[open]")];
-    const opened = new Map(open.map((each) => [each.dataset.run, each.querySelector(".nodes").firstChild]));
-    const latest = runs.sort((one, other) => other.started_at - one.started_at);
-    return views.runs(latest, seconds(), opened, nodesOf);
-  },
-};
-const ALL = Object.keys(shown);
-
-async function put(name) {
-  const view = await shown[name]();
+/** After each time that lists were fetched; `error` is undefined where all came. */
+function fetched(error) {
   if (!tokens) return;
-  const focused = document.activeElement?.closest(`#${name} details`)?.dataset.run;
-  $(name).replaceChildren(view);
-  if (focused) $(name).querySelector(`[data-run="${CSS.escape(focused)}"] summary`)?.focus();
+  if (error && isOver(error)) leave(OVER);
+  else if (error || notFetched) problem(error);
+  notFetched = error;
 }
 
-async function nodesOf(id) {
-  try {
-    return views.nodes(await api.get(`/runs/${encodeURIComponent(id)}`), seconds());
-  } catch (error) {
-    return error.message;
-  }
+function note(at, text, status) {
+  changed.clear();
+  $("quiet").hidden = true;
+  $("log").prepend(line(at, text, status));
+  while ($("log").children.length > LOG_LINES) $("log").lastChild.remove();
 }
 
-async function refresh(names) {
-  const results = await Promise.allSettled(names.map(put));
-  const failed = results.find((result) => result.status === "rejected")?.reason;
-  if (failed && tokens && isOver(failed)) leave("You were signed out. Sign in again.");
-  else if (failed ? tokens : notFetched) problem(failed);
-  notFetched = Boolean(failed);
-}
-
-function refreshSoon(names) {
-  names.forEach((name) => stale.add(name));
-  gathering ??= setTimeout(() => {
-    gathering = undefined;
-    refresh([...stale]);
-    stale.clear();
-  }, GATHER_MS);
+/** Tables change many at once: those without another message between them share a line. */
+function noteTable(message) {
+  const names = [...changed, message.name];
+  if (changed.size) $("log").firstChild.remove();
+  note(message.at, tablesChanged(names), message.status);
+  names.forEach((name) => changed.add(name));
 }
 
 function hear(message) {
-  $("log").prepend(views.line(message.at, sentence(message), message.status));
-  while ($("log").children.length > LOG_LINES) $("log").lastChild.remove();
-  refreshSoon(touched(message));
+  if (message.type === "table") noteTable(message);
+  else note(message.at, sentence(message), message.status);
+  board.refreshSoon(touched(message));
 }
 
 // Signing in and out
@@ -112,16 +89,23 @@ function enter(made) {
   tokens = made;
   problem();
   show(true);
-  $("export-form").hidden = !allowed.includes(START);
+  $("export-form").hidden = $("run-form").hidden = !allowed.includes(START);
+  $("people").hidden = !allowed.includes(ADMIT);
   $("main").focus();
-  refresh(ALL);
+  board.refresh(ALL);
   live = new Live(config.socketUrl, accessToken, hear, (on) => {
     isLive = on;
     $("live").textContent = on ? "Live" : "Not live, connecting again";
     // What happened meanwhile was not told.
-    if (on) refreshSoon(ALL);
+    if (on) board.refreshSoon(ALL);
   });
-  timer = setInterval(() => document.hidden || refreshSoon(isLive ? BY_THEMSELVES : ALL), REFRESH_MS);
+  timer = setInterval(tick, REFRESH_MS);
+}
+
+function tick() {
+  if (document.hidden) return;
+  board.age();
+  board.refreshSoon(isLive ? BY_THEMSELVES : ALL);
 }
 
 function leave(why) {
@@ -129,7 +113,11 @@ function leave(why) {
   clearInterval(timer);
   const left = tokens;
   tokens = undefined;
-  for (const id of ["tables", "exports", "runs", "log"]) $(id).replaceChildren();
+  board.clear();
+  $("log").replaceChildren();
+  changed.clear();
+  $("quiet").hidden = false;
+  $("people-said").textContent = "";
   $("live").textContent = "";
   ask(undefined);
   problem(why && new Error(why));
@@ -160,7 +148,8 @@ function onSubmit(id, act) {
     try {
       await act();
     } catch (error) {
-      problem(error);
+      if (tokens && isOver(error)) leave(OVER);
+      else problem(error);
     } finally {
       button.disabled = false;
     }
@@ -179,10 +168,40 @@ onSubmit("export-form", async () => {
   const reason = $("reason").value.trim();
   const started = await api.post("/exports", { mode: $("mode").value, ...(reason && { reason }) });
   $("reason").value = "";
-  $("log").prepend(views.line(Date.now(), `export ${started.name} started`, started.status));
-  await refresh(["exports"]);
+  note(Date.now(), `export ${started.name} started`, started.status);
+  await board.refresh(["exports"]);
+});
+onSubmit("run-form", async () => {
+  const started = await api.post("/runs", {});
+  note(Date.now(), `run ${started.id} started`, started.status);
+  await board.refresh(["runs"]);
+});
+onSubmit("admit-form", async () => {
+  $("people-said").textContent = "";
+  const [name, email, group] = ["name", "email", "group"].map((each) => $(`admit-${each}`).value.trim());
+  const admitted = await api.post("/analysts", { name, email, group });
+  $("admit-form").reset();
+  $("people-said").textContent = `${admitted.name} is number ${admitted.id}; an invitation went to ${admitted.email}.`;
+});
+onSubmit("disable-form", async () => {
+  $("people-said").textContent = "";
+  const { id } = await api.delete(`/analysts/${encodeURIComponent($("disable-id").value.trim())}`);
+  $("disable-form").reset();
+  $("people-said").textContent = `Number ${id} is disabled: no new tokens, and the last ends within the hour.`;
 });
 $("sign-out").addEventListener("click", () => leave());
 
-if (config.dictionaryUrl) Object.assign($("dictionary"), { href: config.dictionaryUrl, hidden: false });
+// What there is to read besides
+
+function link(id, url) {
+  Object.assign($(id), { href: url, hidden: false });
+  $("documents").hidden = false;
+}
+
 ask(undefined);
+if (config.dictionaryUrl) link("dictionary", config.dictionaryUrl);
+if (config.dataDocsUrl) {
+  // A run makes them: before the first there are none.
+  const found = await fetch(config.dataDocsUrl, { method: "HEAD" }).catch(() => undefined);
+  if (found?.ok) link("data-docs", config.dataDocsUrl);
+}

@@ -9,6 +9,13 @@ export function count(number) {
   return counts.format(number);
 }
 
+/** Bytes in the largest unit that fits: `1.4 MB`. */
+export function size(bytes) {
+  if (bytes < 1000) return `${bytes} B`;
+  const [unit, factor] = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]].find(([, each]) => bytes >= each);
+  return `${(bytes / factor).toFixed(1)} ${unit}`;
+}
+
 /** How long ago, in the largest unit that fits: `3 minutes ago`. Clocks that differ a little say `now`. */
 export function ago(at, now) {
   const seconds = Math.max(0, Math.floor(now - at));

@@ -2,7 +2,7 @@
 
 import { words } from "./format.js";
 
-const TOUCHED = { export: ["exports", "runs"], job: ["runs"], table: ["tables"] };
+const TOUCHED = { export: ["exports", "runs"], job: ["runs", "quarantine"], table: ["tables"] };
 const PING_MS = 5 * 60 * 1000;
 const LONGEST_MS = 60 * 1000;
 const KEPT = 200;
@@ -17,6 +17,12 @@ export function sentence(message) {
   const files = message.files === undefined ? "" : `, ${message.files} file${message.files === 1 ? "" : "s"}`;
   const error = message.error ? `: ${message.error}` : "";
   return `${message.type} ${message.name} ${words(message.status)}${files}${error}`;
+}
+
+/** Tables that changed, one after the other, as a sentence; one may be named twice. */
+export function tablesChanged(names) {
+  const count = new Set(names).size;
+  return count === 1 ? `table ${names[0]} changed` : `${count} tables changed, the last ${names.at(-1)}`;
 }
 
 /** How long to wait before connecting again, the longer the more often it failed; `random` is from 0 to 1. */

@@ -17,7 +17,7 @@ from infra.policies import accept, allow
 from infra.settings import Settings
 
 _GROUP_TEXTS = {
-    "analyst": "See exports, runs and tables",
+    "analyst": "See exports, runs, tables and the quarantine",
     "engineer": "Start exports and runs, admit analysts",
 }
 

@@ -66,7 +66,10 @@ class ControlPlane(Construct):
                 ],
                 "admit": [allow("Admit", ["states:StartSyncExecution"], [admit.arn, disable.arn])],
             },
-            {"list_tables": self._list_tables(storage, catalog)},
+            {
+                "list_tables": self._list_tables(storage, catalog),
+                "list_quarantine": self._list_quarantine(storage),
+            },
             {
                 "exportMachineArn": export.machine.arn,
                 "exportExecutionsArn": executions,
@@ -120,6 +123,23 @@ class ControlPlane(Construct):
             [self._read_catalog(list(databases.values())), _read_metadata(storage)],
             timeout_seconds=25,
             memory_mb=512,
+        )
+
+    def _list_quarantine(self, storage: Storage) -> PackagedFunction:
+        listing = allow(
+            "ListQuarantine",
+            ["s3:ListBucket"],
+            [storage.landing.bucket_arn],
+            {"StringEquals": {"s3:prefix": "quarantine/"}},
+        )
+        return PackagedFunction(
+            self,
+            "ListQuarantine",
+            self._given,
+            "list_quarantine",
+            {"LANDING_BUCKET": storage.landing.bucket_name},
+            [listing],
+            timeout_seconds=25,
         )
 
     def _read_catalog(self, databases: list[str]) -> Permission:

@@ -75,6 +75,10 @@ class Settings:
     web_acl_arn : a regional WAF web ACL to be put before the control plane
     deidentified_twin : whether the curated tables are also kept without what identifies patients, in
         `watershed_curated_deid`, with dates shifted by patient (`shift`) or cut to their year (`year`)
+    console : whether the console's page is served from a bucket, by CloudFront
+    console_domain_name, console_certificate_arn : a name of one's own for it, with its certificate, which
+        CloudFront takes from us-east-1
+    console_web_acl_arn : a global WAF web ACL, of us-east-1, to be put before it
     """
 
     account: str
@@ -111,6 +115,10 @@ class Settings:
     api_base_path: str = "watershed"
     web_acl_arn: str = ""
     deidentified_twin: str = "none"
+    console: bool = False
+    console_domain_name: str = ""
+    console_certificate_arn: str = ""
+    console_web_acl_arn: str = ""
 
     def __post_init__(self) -> None:
         # JSON has no tuples.
@@ -216,6 +224,27 @@ class Settings:
             "api_base_path": (
                 bool(re.fullmatch(r"[A-Za-z0-9_-]+", self.api_base_path)),
                 "must be one part of a path: letters, digits, hyphens and underscores",
+            ),
+            "console_domain_name": (
+                not self.console_domain_name
+                or (
+                    self.console
+                    and bool(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", self.console_domain_name))
+                ),
+                "must be a domain name, such as lake.example.org, and console true",
+            ),
+            "console_certificate_arn": (
+                bool(self.console_certificate_arn) == bool(self.console_domain_name)
+                and bool(re.fullmatch(r"(arn:[\w-]+:acm:us-east-1:.+)?", self.console_certificate_arn)),
+                "must be given with console_domain_name, and only with it: the ARN of a certificate in us-east-1",
+            ),
+            "console_web_acl_arn": (
+                bool(
+                    re.fullmatch(
+                        r"(arn:[\w-]+:wafv2:us-east-1:\d{12}:global/webacl/.+)?", self.console_web_acl_arn
+                    )
+                ),
+                "must be the ARN of a web ACL of CloudFront's scope, which is in us-east-1",
             ),
         }
         for name, (holds, problem) in checks.items():

@@ -12,7 +12,9 @@ from crawlers import load_crawlers
 from infra.analytics import Analytics
 from infra.catalog import Catalog, Crawlers, camel
 from infra.change_feed import change_feed
+from infra.console import ConsoleSite
 from infra.control import ControlPlane
+from infra.control_alarms import ControlAlarms
 from infra.export import Export
 from infra.fan_out import FanOut
 from infra.firehose import DeliverByFirehose
@@ -82,6 +84,8 @@ class WatershedStack(Stack):
         export = Export(self, "Export", given, storage, workflow, endpoint.value_as_string, datastore)
         feed = change_feed(self, "ChangeFeed", given, storage, export)
         control = ControlPlane(self, "Control", given, storage, catalog, export, workflow)
+        ControlAlarms(self, "ControlAlarms", settings, export.topic)
+        site = ConsoleSite(self, "Console", settings, storage, control) if settings.console else None
         if landed:
             GapAlarms(self, "GapAlarms", settings, landed.function, landed.mappings, export.topic)
 
@@ -117,6 +121,7 @@ class WatershedStack(Stack):
             **{f"{camel(zone)}Database": name for zone, name in catalog.databases.items()},
             "HealthLakeDatastoreId": datastore,
             **control.outputs,
+            **(site.outputs if site else {}),
         }
         for name, value in outputs.items():
             CfnOutput(self, f"Out{name}", value=value).override_logical_id(name)

@@ -1,6 +1,6 @@
 """Watching the deployment: alarms on what runs after landing and on every dead-letter queue, and the dashboard.
 
-The other alarms stand beside what they watch: `export_alarms.py`, `gap_alarms.py`, `change_feed.py`.
+The other alarms stand beside what they watch: `export_alarms.py`, `gap_alarms.py`, `change_feed.py`, `control_alarms.py`.
 """
 
 from __future__ import annotations
@@ -198,6 +198,7 @@ _ROWS: Mapping[str, tuple[str, ...]] = {
     "Landing": ("items-", "export-", "fhir-changes-", "dead-letters-"),
     "Runs": ("job-failed", "crawler-failed", "quarantine-"),
     "Tables": ("table-behind-", "table-shrank-"),
+    "Control plane": ("control-",),
     "Athena": ("athena-",),
 }
 """The dashboard from top to bottom: titles, and how the names of the alarms begin whose figures they hold."""

@@ -1,7 +1,7 @@
 """What the API can do, and what is behind each operation.
 
-Most operations are one call of an AWS service, made by the gateway itself from a template. The tables are the
-exception: what they hold is in the metadata of each, in S3, and a template makes one call, not one per table.
+Most operations are one call of an AWS service, made by the gateway itself from a template. The tables and the
+quarantine are the exceptions: what they hold is in many objects' metadata, in S3, and a template makes one call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ START: Final = "start"
 ADMIT: Final = "admit"
 
 SCOPES: Final[Mapping[str, str]] = {
-    READ: "See exports, runs and tables",
+    READ: "See exports, runs, tables and the quarantine",
     START: "Start exports and runs",
     ADMIT: "Admit and disable analysts",
 }
@@ -167,6 +167,16 @@ OPERATIONS: Final = (
         200,
         "Tables",
         Invoke("list_tables"),
+    ),
+    Operation(
+        "listQuarantine",
+        "get",
+        "/quarantine",
+        "What lies in quarantine, by source and reason: counts, never lines",
+        READ,
+        200,
+        "Quarantine",
+        Invoke("list_quarantine"),
     ),
     Operation(
         "admitAnalyst",

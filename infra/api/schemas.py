@@ -140,6 +140,23 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
         failed_at={**_MOMENT, "description": "When newer rows failed their audit; absent where none wait"},
     ),
     "Tables": _list("Table", "tables", pages=False),
+    "Quarantined": _object(
+        ("source", "reason", "objects", "bytes", "first_at", "latest_at"),
+        source={"type": "string", "description": "What the lines came by: items, fhir or fhir_changes"},
+        reason={"type": "string", "description": "Why they were refused, as a short name"},
+        objects={
+            "type": "integer",
+            "description": "Objects in quarantine: each has the lines refused for this reason in one landed object",
+        },
+        bytes={"type": "integer", "description": "Their size, compressed"},
+        first_at=_MOMENT,
+        latest_at=_MOMENT,
+    ),
+    "Quarantine": _object(
+        ("quarantine", "complete"),
+        quarantine={"type": "array", "items": reference("Quarantined")},
+        complete={"type": "boolean", "description": "False where there is more than was counted"},
+    ),
     "Analyst": _object(
         ("id", "enabled"),
         id={"type": "string", "description": "A number: the name of the user, too"},

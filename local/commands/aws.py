@@ -16,6 +16,7 @@ from infra.settings import Settings
 from infra.settings_file import aws_settings
 from infra.toolkit import ToolkitError, on_stack, toolkit
 from local.commands.options import Json, says_why
+from local.console.publish import publish_page
 from local.errors import LocalError
 from local.state import find_state
 from local.terminal import Terminal
@@ -76,8 +77,18 @@ def deploy_to_aws(
         approval = "broadening" if ask else "never"
         _call("deploy", assembly, settings, run, "--require-approval", approval)
         state = stack_state(Account(settings, client))
+        if settings.console:
+            publish_console(terminal, settings, client)
         terminal.say("Next: [bold]docs/deploy.md[/bold] says how to validate it")
     return {"stack": settings.prefix, "state": state, "templates": str(assembly.folder)}
+
+
+def publish_console(terminal: Terminal, settings: Settings, client: Callable[[str], Any]) -> None:
+    (stack,) = client("cloudformation").describe_stacks(StackName=settings.prefix)["Stacks"]
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+    with terminal.step("Publish the console") as step:
+        files = publish_page(client("s3"), outputs, settings.region)
+        step.result = f"{files} files, {outputs['ConsoleUrl']}"
 
 
 def destroy_on_aws(

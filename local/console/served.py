@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from infra.api.description import STAGE
+from infra.console_page import API_PATH, DICTIONARY, content_security_policy
 
-API_PATH = "/api"
 IDENTITY_PATH = "/identity"
-DICTIONARY_PATH = "/data-dictionary.md"
+DATA_DOCS_PATH = "/data-docs/"
+DATA_DOCS_PAGE = "index.html"
+"""Where the curate job writes what its audits found, in the docs bucket; there is none before its first run."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,14 @@ class Served:
     identity : the user pools' endpoint
     socket : the WebSocket's URL
     client_id : the user pool's client for this page
+    data_docs : the folder of the data docs in their bucket, with a slash at its end
     """
 
     api: str
     identity: str
     socket: str
     client_id: str
+    data_docs: str
 
     def config(self) -> dict[str, str]:
         """The page's `config.json`. API and sign-in are paths of the page's own server, so that neither needs to
@@ -38,31 +42,31 @@ class Served:
             "identityUrl": IDENTITY_PATH,
             "socketUrl": self.socket,
             "clientId": self.client_id,
-            "dictionaryUrl": DICTIONARY_PATH,
+            "dictionaryUrl": f"/{DICTIONARY}",
+            "dataDocsUrl": DATA_DOCS_PATH + DATA_DOCS_PAGE,
         }
 
     def headers(self) -> dict[str, str]:
         """What every answer carries: the page runs its own files alone, and is in nobody's frame."""
         socket = urlsplit(self.socket)
-        policy = (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self'",
-            f"connect-src 'self' {socket.scheme}://{socket.netloc}",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-        )
         return {
-            "Content-Security-Policy": "; ".join(policy),
+            "Content-Security-Policy": content_security_policy([f"{socket.scheme}://{socket.netloc}"]),
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Cache-Control": "no-store",
         }
+
+
+def document_headers() -> dict[str, str]:
+    """What the data docs carry: a page of another maker's, which may style itself, and run nothing."""
+    return {
+        "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
 
 
 def served(outputs: Mapping[str, str], endpoint: str) -> Served:
@@ -77,4 +81,5 @@ def served(outputs: Mapping[str, str], endpoint: str) -> Served:
         identity=f"{endpoint}/",
         socket=f"ws://{urlsplit(endpoint).netloc}/_aws/execute-api/{outputs['SocketApiId']}/{STAGE}",
         client_id=outputs["UserPoolClientId"],
+        data_docs=f"{endpoint}/{outputs['DocsBucket']}{DATA_DOCS_PATH}",
     )

@@ -6,32 +6,32 @@ import json
 import re
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
-from infra.packaging import REPOSITORY
-from local.console.served import API_PATH, DICTIONARY_PATH, IDENTITY_PATH, Served
+from infra.console_page import API_PATH, CONFIG, INDEX, TYPES, page_files
+from local.console.served import (
+    DATA_DOCS_PATH,
+    IDENTITY_PATH,
+    Served,
+    document_headers,
+)
 from local.errors import LocalError
 
-_PAGE: Final = REPOSITORY / "console"
-_DICTIONARY: Final = REPOSITORY / "docs" / "data-dictionary.md"
-_TYPES: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".md": "text/plain; charset=utf-8",
-}
 _JSON: Final = "application/json"
 _MAX_BODY: Final = 64 * 1024
 _TIMEOUT_SECONDS: Final = 30
 
 _API_REQUEST: Final = re.compile(API_PATH + r"((?:/[A-Za-z0-9_-]+)+(?:\?[^#]*)?)")
 """Paths of the API as its names and ids are: none leads out of it."""
+
+_DOCUMENT: Final = re.compile(DATA_DOCS_PATH + r"((?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+(\.html|\.css|\.svg))")
+"""A file of the data docs: no path leads out of their bucket."""
 
 _SIGN_IN: Final = "AWSCognitoIdentityProviderService."
 _SIGN_IN_ACTIONS: Final = frozenset(
@@ -51,11 +51,12 @@ _PASSED_ON: Final = ("Authorization", "Content-Type", "X-Amz-Target")
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer to the browser."""
+    """An answer to the browser; with headers of its own, or those of the page."""
 
     status: int
     media: str
     body: bytes
+    headers: Mapping[str, str] | None = None
 
 
 class ConsoleServer(ThreadingHTTPServer):
@@ -91,9 +92,8 @@ class ConsoleServer(ThreadingHTTPServer):
 
 def _files() -> dict[str, Path]:
     """The page's files by path; nothing else can be asked for."""
-    files = {f"/{file.name}": file for file in _PAGE.iterdir() if file.suffix in _TYPES}
-    files.pop("/README.md")
-    return {**files, "/": files["/index.html"], DICTIONARY_PATH: _DICTIONARY}
+    files = page_files()
+    return {**{f"/{name}": file for name, file in files.items()}, "/": files[INDEX]}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -102,8 +102,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._send(self._refusal() or self._found())
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_POST(self) -> None:
         self._send(self._refusal() or self._posted())
+
+    def do_DELETE(self) -> None:
+        self._send(self._refusal() or self._passed_to_api(None))
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the gateway keeps the log."""
@@ -117,11 +123,17 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _found(self) -> Reply:
-        if self.path == "/config.json":
+        if self.path == f"/{CONFIG}":
             return Reply(HTTPStatus.OK, _JSON, json.dumps(self.server.served.config()).encode())
         file = self.server.files.get(self.path)
         if file is not None:
-            return Reply(HTTPStatus.OK, _TYPES[file.suffix], file.read_bytes())
+            return Reply(HTTPStatus.OK, TYPES[file.suffix], file.read_bytes())
+        document = _DOCUMENT.fullmatch(self.path)
+        if document is not None:
+            reply = self._passed_on(self.server.served.data_docs + document[1], None)
+            # What the job wrote, the bucket knows as bytes.
+            media = TYPES[document[2]] if reply.status == HTTPStatus.OK else reply.media
+            return replace(reply, headers=document_headers(), media=media)
         return self._passed_to_api(None)
 
     def _posted(self) -> Reply:
@@ -154,12 +166,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)
-        for name, value in self.server.served.headers().items():
+        for name, value in (reply.headers or self.server.served.headers()).items():
             self.send_header(name, value)
         self.send_header("Content-Type", reply.media)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body)
+        if self.command != "HEAD":
+            self.wfile.write(reply.body)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from lambdas.list_quarantine import handler as list_quarantine
 from lambdas.list_tables import handler as list_tables
 from lambdas.shape_token import handler as shape_token
 from lambdas.shape_token.handler import DisabledAnalystError
@@ -24,9 +25,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("DATABASES", "conformed=watershed_conformed,curated=watershed_curated")
     monkeypatch.setenv("ANALYSTS_TABLE", "analysts")
+    monkeypatch.setenv("LANDING_BUCKET", "landing")
     monkeypatch.setenv("SCOPES", json.dumps(SCOPES))
     with mock_aws():
         list_tables.make_tables.cache_clear()
+        list_quarantine.make_quarantine.cache_clear()
         shape_token.make_shaper.cache_clear()
         boto3.client("dynamodb").create_table(
             TableName="analysts",
@@ -64,6 +67,30 @@ def test_tables_of_both_zones_are_listed_and_one_that_is_broken_hides_none(aws: 
             {"table": "curated.patient", "rows": 3, "published_at": 2.0, "snapshot": "1"},
         ]
     }
+
+
+def test_the_quarantine_is_counted_by_source_and_reason(aws: None) -> None:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="landing")
+    for source, reason, day, name in [
+        ("items", "wrong_type", "2026-01-30", "a"),
+        ("items", "wrong_type", "2026-01-31", "b"),
+        ("fhir", "not_json", "2026-01-31", "a"),
+    ]:
+        key = f"quarantine/source={source}/reason={reason}/date={day}/{name}.ndjson.gz"
+        s3.put_object(Bucket="landing", Key=key, Body=b"four")
+    s3.put_object(Bucket="landing", Key="items/table_name=t/a.ndjson.gz", Body=b"no quarantine")
+    answer = list_quarantine.handler({}, None)
+    told = json.loads(answer["body"])
+    assert told["complete"] is True
+    assert [
+        (each["source"], each["reason"], each["objects"], each["bytes"]) for each in told["quarantine"]
+    ] == [
+        ("fhir", "not_json", 1, 4),
+        ("items", "wrong_type", 2, 8),
+    ]
+    few = list_quarantine.Quarantine(s3, "landing", max_objects=1).told()
+    assert (few["complete"], sum(each["objects"] for each in few["quarantine"])) == (False, 1)
 
 
 def _event(user: str, *groups: str) -> dict[str, Any]:

@@ -30,6 +30,25 @@ def sign_in(deployed: Deployed, name: str, group: str = "") -> dict[str, Any]:
     return dict(answer["AuthenticationResult"])
 
 
+def short_lived(deployed: Deployed, name: str, seconds: int = 3) -> str:
+    """An access token of a user that is there, good for so long: of a client that only tests have, whose tokens
+    end sooner than Cognito's may."""
+    cognito = deployed.emulator.client("cognito-idp")
+    made = cognito.create_user_pool_client(
+        UserPoolId=deployed.outputs["UserPoolId"],
+        ClientName="short-lived",
+        ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+        AccessTokenValidity=seconds,
+        TokenValidityUnits={"AccessToken": "seconds"},
+    )
+    answer = cognito.initiate_auth(
+        ClientId=made["UserPoolClient"]["ClientId"],
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": name, "PASSWORD": PASSWORD},
+    )
+    return str(answer["AuthenticationResult"]["AccessToken"])
+
+
 def claims(token: str) -> dict[str, Any]:
     """What a token says."""
     payload = token.split(".")[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,20 +11,18 @@ from typing import Any
 import pytest
 
 from local.console.first_engineer import SignIn, first_engineer
-from local.console.served import served
 from local.console.server import ConsoleServer
 from tests.e2e.emulator.conftest import Deployed
 from tests.e2e.emulator.signed_in import claims
+from tests.e2e.pages import serving
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
 def console(deployed: Deployed) -> Iterator[ConsoleServer]:
-    with ConsoleServer(served(deployed.outputs, deployed.emulator.endpoint), 0) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with serving(deployed.outputs, deployed.emulator.endpoint) as server:
         yield server
-        server.shutdown()
 
 
 def ask(console: ConsoleServer, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
@@ -65,7 +62,7 @@ def test_the_first_engineer_signs_in_and_sees_tables_exports_and_runs(
     assert status == 200, reply
     token = reply["AuthenticationResult"]["AccessToken"]
     assert "watershed/start" in claims(token)["scope"].split()
-    for name in ("tables", "exports", "runs"):
+    for name in ("tables", "exports", "runs", "quarantine"):
         status, body = ask(console, f"api/{name}", Authorization=token)
         assert (status, next(iter(body))) == (200, name)
         assert ask(console, f"api/{name}")[0] == 401

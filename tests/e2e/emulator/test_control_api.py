@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from infra.api.operations import OPERATIONS, Operation
 from tests.e2e.emulator.conftest import Deployed, until
 from tests.e2e.emulator.rest_apis import Api
-from tests.e2e.emulator.signed_in import PASSWORD, altered, sign_in
+from tests.e2e.emulator.signed_in import PASSWORD, altered, short_lived, sign_in
 from tests.e2e.emulator.signed_in import claims as claims_of
+from tests.e2e.emulator.socket_client import RefusedError, SocketClient
 
 pytestmark = pytest.mark.e2e
 
@@ -20,15 +22,27 @@ def api(deployed: Deployed) -> Api:
     return Api(deployed.emulator.endpoint, deployed.outputs["ControlApiId"])
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("POST", "/exports"), ("GET", "/exports"), ("GET", "/exports/x"), ("POST", "/runs"), ("GET", "/tables")],
-)
-def test_without_a_good_token_nothing_is_answered(api: Api, analyst: str, method: str, path: str) -> None:
-    body: Any = {} if method == "POST" else None
+@pytest.mark.parametrize("operation", OPERATIONS, ids=[each.id for each in OPERATIONS])
+def test_without_a_good_token_nothing_is_answered(api: Api, analyst: str, operation: Operation) -> None:
+    method, path = operation.method.upper(), operation.path.format(name="x", id="1")
+    body: Any = {} if operation.body else None
     for token in ("", "no token", altered(analyst, exp=int(time.time()) - 1), altered(analyst, scope="watershed/start watershed/read")):  # fmt: skip
         refused = api(method, path, body, token=token)
         assert (refused.status, refused.body["code"]) == (401, "UNAUTHORIZED"), token
+
+
+def test_a_token_that_was_good_is_refused_once_it_has_expired(
+    api: Api, deployed: Deployed, analyst: str
+) -> None:
+    token = short_lived(deployed, "test-analyst")
+    assert api("GET", "/exports", token=token).status == 200
+    until(lambda: time.time() > claims_of(token)["exp"])
+    assert api("GET", "/exports", token=token).status == 401
+    with pytest.raises(RefusedError):
+        SocketClient(
+            deployed.emulator.endpoint,
+            f"/_aws/execute-api/{deployed.outputs['SocketApiId']}/v1?token={token}",
+        )
 
 
 def test_an_id_token_has_no_scope_and_nobody_without_a_group_has_one(
@@ -87,7 +101,9 @@ def test_runs_and_tables_are_shown(api: Api, analyst: str) -> None:
     for run in runs.body["runs"]:
         shown = api("GET", f"/runs/{run['id']}", token=analyst)
         assert (shown.status, shown.body["id"]) == (200, run["id"])
-    assert api("GET", "/tables", token=analyst).body == {"tables": []}
+    tables = api("GET", "/tables", token=analyst)
+    assert tables.status == 200
+    assert {each["table"].partition(".")[0] for each in tables.body["tables"]} <= {"conformed", "curated"}
 
 
 def test_an_analyst_is_admitted_signs_in_and_is_disabled(api: Api, engineer: str, deployed: Deployed) -> None:

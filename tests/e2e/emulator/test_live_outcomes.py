@@ -63,6 +63,21 @@ def test_everyone_hears_how_an_export_ended(
     assert (heard[0]["name"], heard[0]["status"]) == ("heard", "SUCCEEDED")
 
 
+def test_a_connection_that_is_gone_is_forgotten_and_the_others_hear(
+    connect: Callable[[str], SocketClient], deployed: Deployed, analyst: str, engineer: str
+) -> None:
+    """As one is whose `$disconnect` never came."""
+    dynamodb = deployed.emulator.client("dynamodb")
+    gone = {"connectionId": {"S": "L0SM9cOFvHcCIhw="}, "user": {"S": "u"}, "expiresAt": {"N": "9999999999"}}
+    dynamodb.put_item(TableName="watershed-connections", Item=gone)
+    api = Api(deployed.emulator.endpoint, deployed.outputs["ControlApiId"])
+    with connect(analyst) as client:
+        assert api("POST", "/exports", {"mode": "full"}, token=engineer).status == 202
+        assert _export(client)["status"] == "SUCCEEDED"
+        until(lambda: gone not in _roster(deployed))
+        assert len(_roster(deployed)) == 1
+
+
 def _export(client: SocketClient) -> dict[str, Any]:
     """The export's message; crawlers and jobs that it started may be heard as well."""
     while True:

@@ -4,6 +4,7 @@ sources hold."""
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -15,11 +16,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from playwright.sync_api import expect
 
 from infra.questions import load_questions
 from local.commands.pipeline import follow_export, run_export
 from local.commands.query import ask
 from local.commands.sample import change_sources
+from local.console.first_engineer import first_engineer
+from local.console.server import ConsoleServer
+from local.deploy import read_outputs
 from local.errors import LocalError
 from local.sample.changes import Sources
 from local.sample.items import SITE_ACTIVITY
@@ -30,6 +35,7 @@ from local.workflow_run import start_workflow
 from tests.conftest import examples
 from tests.e2e.lake.expected import COLUMNS, Row, expected_tables
 from tests.e2e.lake.personal import found_in, personal_values
+from tests.e2e.pages import Screen, enter, faults, overflow, picture, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -70,8 +76,51 @@ def export_and_run(lake: Stack, quiet: Terminal, mode: str) -> None:
     follow_export(lake, quiet, run_export(lake, quiet, {"mode": mode}))
 
 
+@pytest.fixture(scope="module")
+def console(lake: Stack) -> Iterator[ConsoleServer]:
+    with serving(read_outputs(lake.state.root), lake.emulator.endpoint) as server:
+        yield server
+
+
+def test_an_export_started_in_the_browser_is_watched_and_fills_the_tables(
+    lake: Stack, console: ConsoleServer, screen: Screen, tmp_path: Path
+) -> None:
+    """The page is asked for nothing after the click: what changes on it comes over the socket."""
+    who = first_engineer(lake.client("cognito-idp"), read_outputs(lake.state.root)["UserPoolId"])
+    page = screen.open(console.url)
+    picture(page, "console-sign-in", tmp_path)
+    enter(page, who)
+    expect(page.get_by_text("There are no tables yet")).to_be_visible()
+    page.get_by_role("button", name="Start an export").click()
+    log = page.get_by_role("log")
+    expect(log).to_contain_text(re.compile("export .* succeeded, [0-9]+ files"), timeout=60_000)
+    expect(log).to_contain_text("job watershed-curate succeeded", timeout=_RUN_SECONDS * 1000)
+    patients = page.get_by_role("row", name="curated.patient ", exact=False).first
+    expect(patients.get_by_role("cell").first).to_have_text("10")
+    expect(page.locator("#runs .badge").first).to_have_text("completed", timeout=40_000)
+    page.locator("#runs summary").first.click()
+    expect(page.locator("#runs .nodes")).to_contain_text("job watershed-curate")
+    page.get_by_role("main").focus()
+    assert (faults(page), overflow(page)) == ([], 0)
+    picture(page, "console-light", tmp_path)
+    for name, dark, phone in (("console-dark", True, False), ("console-phone", False, True)):
+        other = screen.open(console.url, dark=dark, phone=phone)
+        enter(other, who)
+        picture(other, name, tmp_path)
+
+
+_RUN_SECONDS = 240
+"""What the first run may take where cores are shared: Spark starts in it."""
+
+
+def _nothing_was_exported(lake: Stack) -> bool:
+    states = lake.client("stepfunctions")
+    return not states.list_executions(stateMachineArn=lake.export_machine_arn)["executions"]
+
+
 def test_the_first_run_fills_every_table(lake: Stack, quiet: Terminal, told_of: set[str]) -> None:
-    export_and_run(lake, quiet, "incremental")
+    if _nothing_was_exported(lake):  # no browser did
+        export_and_run(lake, quiet, "incremental")
     sources = sources_now(lake, told_of)
     assert curated_tables(lake) == expected_tables(sources)
     [[patients]] = ask(lake, "select count(*) from curated.patient").rows

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ago, count, kind, runStatus, took, words } from "../../../console/format.js";
+import { ago, count, kind, runStatus, size, took, words } from "../../../console/format.js";
 
 test("freshness is said in the largest unit that fits", () => {
   assert.equal(ago(1000, 1059), "59 seconds ago");
@@ -32,4 +32,8 @@ test("a completed run with a failed action is shown as failed", () => {
   assert.equal(runStatus({ status: "COMPLETED", actions: { failed: 1 } }), "FAILED");
   assert.equal(runStatus({ status: "COMPLETED", actions: { failed: 0 } }), "COMPLETED");
   assert.equal(runStatus({ status: "RUNNING", actions: { failed: 1 } }), "RUNNING");
+});
+
+test("sizes are in the largest unit that fits", () => {
+  assert.deepEqual([0, 999, 1000, 1_440_000, 2e9].map(size), ["0 B", "999 B", "1.0 kB", "1.4 MB", "2.0 GB"]);
 });

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { delay, Seen, sentence, touched } from "../../../console/live.js";
+import { delay, Seen, sentence, tablesChanged, touched } from "../../../console/live.js";
 
 test("a message names the lists that it makes old, and an unknown one none", () => {
   assert.deepEqual(touched({ type: "export" }), ["exports", "runs"]);
   assert.deepEqual(touched({ type: "table" }), ["tables"]);
-  assert.deepEqual(touched({ type: "job" }), ["runs"]);
+  assert.deepEqual(touched({ type: "job" }), ["runs", "quarantine"]);
   assert.deepEqual(touched({ type: "pong" }), []);
 });
 
@@ -15,6 +15,11 @@ test("messages read as sentences", () => {
   assert.equal(sentence(landed), "export e1 succeeded, 1 file");
   const failed = { type: "export", name: "e2", status: "FAILED", error: "ExportFailed" };
   assert.equal(sentence(failed), "export e2 failed: ExportFailed");
+});
+
+test("tables that change together are one sentence", () => {
+  assert.equal(tablesChanged(["curated.patient", "curated.patient"]), "table curated.patient changed");
+  assert.equal(tablesChanged(["a", "b", "a"]), "2 tables changed, the last a");
 });
 
 test("a message that comes again is not new", () => {

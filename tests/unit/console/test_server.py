@@ -44,9 +44,10 @@ def upstream() -> Iterator[Upstream]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
-        do_POST = do_GET
+        do_POST = do_HEAD = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -60,7 +61,13 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def console(upstream: Upstream) -> Iterator[ConsoleServer]:
-    parts = Served(f"{upstream.url}/v1", f"{upstream.url}/", "ws://127.0.0.1:4566/socket/v1", "client")
+    parts = Served(
+        f"{upstream.url}/v1",
+        f"{upstream.url}/",
+        "ws://127.0.0.1:4566/socket/v1",
+        "client",
+        f"{upstream.url}/docs/",
+    )
     with ConsoleServer(parts, 0) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
@@ -90,12 +97,18 @@ def ask(console: ConsoleServer, method: str, path: str, body: str | None = None,
 
 
 def test_the_outputs_of_the_stack_say_where_everything_is() -> None:
-    outputs = {"ControlApiId": "api1", "SocketApiId": "sock1", "UserPoolClientId": "client1"}
+    outputs = {
+        "ControlApiId": "api1",
+        "SocketApiId": "sock1",
+        "UserPoolClientId": "client1",
+        "DocsBucket": "docs1",
+    }
     assert served(outputs, "http://127.0.0.1:4566") == Served(
         api="http://127.0.0.1:4566/restapis/api1/v1/_user_request_",
         identity="http://127.0.0.1:4566/",
         socket="ws://127.0.0.1:4566/_aws/execute-api/sock1/v1",
         client_id="client1",
+        data_docs="http://127.0.0.1:4566/docs1/data-docs/",
     )
 
 
@@ -106,6 +119,7 @@ def test_the_page_is_told_where_to_ask(console: ConsoleServer) -> None:
         "socketUrl": "ws://127.0.0.1:4566/socket/v1",
         "clientId": "client",
         "dictionaryUrl": "/data-dictionary.md",
+        "dataDocsUrl": "/data-docs/index.html",
     }
 
 
@@ -192,13 +206,46 @@ def test_signing_in_is_passed_on_and_nothing_else_of_the_user_pool(
     assert upstream.asked == before
 
 
+def test_data_docs_come_from_their_bucket_and_run_nothing(console: ConsoleServer, upstream: Upstream) -> None:
+    answer = ask(console, "GET", "/data-docs/tables/patient.html")
+    assert (answer.status, answer.json["path"]) == (200, "/docs/tables/patient.html")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "script-src" not in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    asked = ask(console, "HEAD", "/data-docs/index.html")
+    assert (asked.status, asked.text) == (200, "")
+    before = list(upstream.asked)
+    for path in (
+        "/data-docs/",
+        "/data-docs/../lake/x.html",
+        "/data-docs/%2e%2e/x.html",
+        "/data-docs//x.html",
+        "/data-docs/x.js",
+    ):
+        assert ask(console, "GET", path).status == 404
+    assert upstream.asked == before
+
+
 def test_bodies_are_small(console: ConsoleServer) -> None:
     assert ask(console, "POST", "/api/exports", None, Content_Length="65537").status == 413
-    assert ask(console, "DELETE", "/api/analysts/1").status == 501
+
+
+def test_what_the_api_deletes_is_passed_on_and_nothing_else(
+    console: ConsoleServer, upstream: Upstream
+) -> None:
+    deleted = ask(console, "DELETE", "/api/analysts/1", Authorization="token")
+    assert (deleted.json["method"], deleted.json["path"]) == ("DELETE", "/v1/analysts/1")
+    before = list(upstream.asked)
+    for path in ("/identity", "/config.json", "/data-docs/index.html"):
+        assert ask(console, "DELETE", path).status == 404
+    assert ask(console, "DELETE", "/api/analysts/1", Origin="http://evil.example").status == 403
+    assert upstream.asked == before
 
 
 def test_a_stack_that_is_down_is_said_in_the_apis_shape() -> None:
-    with ConsoleServer(Served("http://127.0.0.1:1", "http://127.0.0.1:1/", "ws://x", "c"), 0) as down:
+    with ConsoleServer(
+        Served("http://127.0.0.1:1", "http://127.0.0.1:1/", "ws://x", "c", "http://127.0.0.1:1/docs/"), 0
+    ) as down:
         threading.Thread(target=down.serve_forever, args=(0.01,), daemon=True).start()
         answer = ask(down, "GET", "/api/tables")
         down.shutdown()

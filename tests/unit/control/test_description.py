@@ -47,7 +47,7 @@ def test_every_operation_asks_for_exactly_one_scope_that_a_group_has() -> None:
 def test_analysts_read_and_engineers_start() -> None:
     needed = {each.id: each.scope for each in OPERATIONS}
     assert {id_ for id_, scope in needed.items() if scope in GROUPS["analyst"]} == {
-        *("listExports", "readExport", "listRuns", "readRun", "listTables")
+        *("listExports", "readExport", "listRuns", "readRun", "listTables", "listQuarantine")
     }
     assert set(needed.values()) <= set(GROUPS["engineer"])
 

@@ -28,6 +28,10 @@ NAMED = replace(
     api_certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0123456789ab",
     web_acl_arn="arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/w/0a1b2c3d-0000-4000-8000-0123456789ab",
     require_mfa=False,
+    console=True,
+    console_domain_name="lake.example.org",
+    console_certificate_arn="arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0123456789ab",
+    console_web_acl_arn="arn:aws:wafv2:us-east-1:123456789012:global/webacl/w/0a1b2c3d-0000-4000-8000-0123456789ab",
 )
 
 _WITH_ANNOUNCEMENTS = replace(NAMED, resource_events=True)
@@ -46,6 +50,7 @@ VARIANTS = {
         stream_key_arns=("arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555",),
         alarm_email="lake@example.org",
         deidentified_twin="shift",
+        console=True,
     ),
 }
 """The stacks that are synthesized and checked: together they hold every construct."""

@@ -112,6 +112,13 @@ def test_the_tables_are_read_without_their_rows(resources: Resources) -> None:
     assert json.dumps(read["Resource"]).endswith('"/warehouse/*/metadata/*.json*"]]}')
 
 
+def test_the_quarantine_is_counted_and_never_read(resources: Resources) -> None:
+    allowed = _statements(resources, "watershed-list-quarantine")
+    actions = {each["Action"] for each in allowed.values() if str(each["Action"]).startswith("s3:")}
+    assert actions == {"s3:ListBucket"}
+    assert allowed["ListQuarantine"]["Condition"] == {"StringEquals": {"s3:prefix": "quarantine/"}}
+
+
 def test_only_exports_and_what_is_ours_of_glue_is_told_live(resources: Resources) -> None:
     (rule,) = (
         each["Properties"]

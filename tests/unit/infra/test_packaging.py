@@ -58,6 +58,7 @@ def test_there_is_a_function_for_each_folder() -> None:
         "land_fhir_changes",
         "land_item_changes",
         "land_parked_changes",
+        "list_quarantine",
         "list_tables",
         "note_fhir_changes",
         "partition_item_changes",

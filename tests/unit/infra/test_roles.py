@@ -59,6 +59,7 @@ def test_every_function_machine_and_job_has_a_role_of_its_own(resources: Resourc
         "watershed-tell-site-activity",
         "watershed-analysts",
         "watershed-engineers",
+        "watershed-list-quarantine",
         "watershed-list-tables",
         "watershed-shape-token",
         "watershed-api-logging",

@@ -178,6 +178,7 @@ def test_functions_know_their_surroundings(resources: Resources) -> None:
         "watershed-shape-item-change": set(),
         "watershed-record-patient-activity": {"ACTIVITY_TABLE"},
         "watershed-publish-resources": {"LANDING_BUCKET", "EVENT_BUS"},
+        "watershed-list-quarantine": {"LANDING_BUCKET"},
         "watershed-list-tables": {"DATABASES"},
         "watershed-shape-token": {"ANALYSTS_TABLE", "SCOPES"},
         "watershed-keep-roster": {"CONNECTIONS_TABLE", "USER_POOL_ID", "SCOPE"},

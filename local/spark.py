@@ -28,7 +28,6 @@ _ENGINE: Mapping[str, str] = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     # Every query writes its plans out for a user interface, which nobody opens here.
-    "spark.sql.maxPlanStringLength": "1000",
     "spark.sql.ui.explainMode": "simple",
     # Small data on few cores: more partitions than cores only cost scheduling.
     "spark.sql.shuffle.partitions": "2",
@@ -70,8 +69,11 @@ def iceberg_jar() -> Path:
 
 def engine_settings(scratch: Path) -> dict[str, str]:
     """The settings of a local Spark without a lake; `scratch` is the folder for what it spills."""
+    from glue_jobs.lake.session import SETTINGS
+
     return {
         **_ENGINE,
+        **SETTINGS,
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }

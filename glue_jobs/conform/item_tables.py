@@ -15,7 +15,7 @@ from glue_jobs.conform.item_changes import REMOVED
 from glue_jobs.conform.item_values import column_type
 from glue_jobs.conform.item_versions import CHANGE_COLUMNS, VERSION_COLUMNS
 from glue_jobs.lake.errors import LakeError, Terminal
-from glue_jobs.lake.keys import in_slots, slots_taken
+from glue_jobs.lake.keys import in_slots, slots_taken, taken_flags
 from glue_jobs.lake.tables import (
     Column,
     TableSpec,
@@ -105,16 +105,16 @@ def write_versions(spark: SparkSession, versions: DataFrame, tables: ItemTables)
     ).first()
     assert row is not None  # an aggregate without grouping has one row
     kept, last, news, taken = row
-    within = in_slots(tables.keys, taken)
+    flags = taken_flags(taken)
     if last:
-        _write(spark, versions.where("_news and _last"), tables.current, tables.keys, within, adds=kept > 0)
+        _write(spark, versions.where("_news and _last"), tables.current, tables.keys, flags, adds=kept > 0)
     if news:
         _write(
             spark,
             versions.where("_news"),
             tables.history,
             tables.keys,
-            within,
+            flags,
             # Rows of exports have no number, and the event's id instead.
             change="coalesce({0}._sequence_number, {0}._event_id)",
             removes="_retracted",
@@ -127,7 +127,7 @@ def _write(
     rows: DataFrame,
     table: str,
     key: Sequence[str],
-    within: str,
+    taken: bytearray,
     *,
     change: str = "",
     removes: str = _REMOVES,
@@ -135,7 +135,7 @@ def _write(
 ) -> None:
     """Upsert rows by key and ``change``; rows for which ``removes`` holds remove theirs.
 
-    ``within`` is a predicate over the table, alias ``t``, that holds for all keys of the rows.
+    ``taken`` flags the slots that the keys of the rows fall into.
     """
     names = [quoted(name) for name in spark.table(table).columns]
     if current_snapshot(iceberg_table(spark, table)) is None:
@@ -149,11 +149,12 @@ def _write(
             f"merge into {table} t using {source} s"
             f" on {' and '.join(f't.{quoted(name)} = s.{quoted(name)}' for name in key)}"
             f"{' and ' + change.format('t') + ' = ' + change.format('s') if change else ''}"
-            f" and {within}"
+            f" and {in_slots(key)}"
             f" when matched and s.{removes} then delete"
             f" when matched then update set {', '.join(f't.{name} = s.{name}' for name in names)}"
             f" when not matched and not s.{removes} then"
-            f" insert ({', '.join(names)}) values ({', '.join(f's.{name}' for name in names)})"
+            f" insert ({', '.join(names)}) values ({', '.join(f's.{name}' for name in names)})",
+            args={"taken": taken},
         )
     finally:
         spark.catalog.dropTempView(source)

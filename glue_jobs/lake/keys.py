@@ -15,7 +15,7 @@ statistics exclude them. Some 100 KB of SQL, which Spark parses in milliseconds.
 
 SLOTS = 2**18
 """Keys fall into this many slots by their hash, 10,000 keys into 4 % of them: 4 % of the other rows pass.
-The predicate has 256 KB however many the keys are; a list of 10,000 hashes took longer to plan, by 0.6 s."""
+A statement is given 256 KB however many the keys are; a list of 10,000 hashes took longer to plan, by 0.6 s."""
 
 
 def slots_taken(columns: Sequence[str]) -> str:
@@ -23,18 +23,24 @@ def slots_taken(columns: Sequence[str]) -> str:
     return f"collect_set({_slot(map(quoted, columns))})"
 
 
-def in_slots(columns: Sequence[str], taken: Iterable[int]) -> str:
-    """SQL predicate over a table, alias ``t``: true for every key that took a slot, and for few others.
+def in_slots(columns: Sequence[str]) -> str:
+    """SQL predicate over a table, alias ``t``, with the parameter ``:taken`` (``taken_flags``): true for every
+    key that took a slot, and for few others.
 
     For ``MERGE``: its join is an outer one, which shuffles all rows of the table that no predicate over the
     table alone leaves out, and its condition takes no subquery. The columns must have the types of those by
     which the slots were taken, because the hash depends on them.
     """
-    flags = bytearray(b"0" * SLOTS)
+    return f"substring(:taken, 1 + {_slot(f't.{quoted(name)}' for name in columns)}, 1) = X'01'"
+
+
+def taken_flags(taken: Iterable[int]) -> bytearray:
+    """A byte for each slot, 1 where it is taken: a parameter, because Spark prints the text of a statement in
+    errors, and takes longer to read it."""
+    flags = bytearray(SLOTS)
     for each in taken:
-        flags[each] = ord("1")
-    slot = _slot(f"t.{quoted(name)}" for name in columns)
-    return f"substring(cast('{flags.decode()}' as binary), 1 + {slot}, 1) = X'31'"
+        flags[each] = 1
+    return flags
 
 
 def _slot(columns: Iterable[str]) -> str:

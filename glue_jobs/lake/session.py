@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -22,6 +23,14 @@ _NAMES = (
     "org.apache.iceberg.spark.Spark3Util",
     "org.apache.hadoop.fs.Path",
 )
+
+
+SETTINGS: Mapping[str, str] = {
+    # Spark writes the plan of every query into its events, several times with adaptive execution, and into some
+    # errors; that of a merge holds the slots of its keys, 512 KB of digits (see ``keys.py``).
+    "spark.sql.maxPlanStringLength": "4000",
+}
+"""What every session has, on Glue and on a laptop: ``--conf`` and ``local/`` say the rest."""
 
 
 def remember_names(spark: SparkSession) -> None:
@@ -61,5 +70,7 @@ def spark_session(catalog: str = "lake") -> SparkSession:
             "The session's time zone is not UTC, so timestamps without an offset would shift",
             "Start the job with --conf spark.sql.session.timeZone=UTC",
         )
+    for name, value in SETTINGS.items():
+        spark.conf.set(name, value)
     remember_names(spark)
     return spark

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from glue_jobs.lake.keys import SLOTS, in_slots, slots_taken
+from glue_jobs.lake.keys import SLOTS, in_slots, slots_taken, taken_flags
 
 pytestmark = pytest.mark.spark
 
@@ -20,7 +20,11 @@ def test_slots_let_every_key_pass_and_few_others(spark: SparkSession) -> None:
     row = rows.where("chosen").selectExpr(slots_taken(columns)).first()
     assert row is not None
     assert max(row[0]) > SLOTS // 2, "keys spread over all slots"
-    passed = rows.alias("t").where(in_slots(columns, row[0])).groupBy("chosen").count().collect()
+    rows.createOrReplaceTempView("keys_in_slots")
+    passed = spark.sql(
+        f"select chosen, count(*) as count from keys_in_slots t where {in_slots(columns)} group by chosen",
+        args={"taken": taken_flags(row[0])},
+    ).collect()
 
     counts = {each["chosen"]: each["count"] for each in passed}
     assert counts.pop(True) == 1_000

@@ -17,7 +17,7 @@ from glue_jobs.lake.errors import ArgumentError, TableError
 from glue_jobs.lake.merge import MergePolicy, merge_newest
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE, quarantine
 from glue_jobs.lake.run import RUN_TABLE, Run, job_run, new_run_id
-from glue_jobs.lake.session import spark_session
+from glue_jobs.lake.session import SETTINGS, spark_session
 from glue_jobs.lake.tables import (
     Column,
     TableSpec,
@@ -59,7 +59,8 @@ def _rows(spark: SparkSession, table: str) -> list[tuple[object, ...]]:
 
 
 def test_the_session_of_the_tests_is_one_that_jobs_accept(spark: SparkSession) -> None:
-    assert spark_session() is not None
+    spark.conf.set("spark.sql.maxPlanStringLength", str(2**30))
+    assert {name: spark_session().conf.get(name) for name in SETTINGS} == SETTINGS
 
 
 def test_a_table_is_made_once_and_widened_when_its_declaration_grows(spark: SparkSession, table: str) -> None:

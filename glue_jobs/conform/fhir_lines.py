@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -72,7 +72,8 @@ def read_lines(spark: SparkSession, landing_uri: str, files: Iterable[LineFile])
     lines = spark.read.text([landing_uri + key for key in known])
     # What the file says is worked out once and looked up: to take its name apart for every line costs as much
     # as to parse the line.
-    found = [(path, known[unquote(path)[len(landing_uri) :]]) for path in lines.inputFiles()]
+    root = len(urlsplit(landing_uri).path)
+    found = [(path, known[unquote(urlsplit(path).path)[root:]]) for path in lines.inputFiles()]
     rows = [(path, file.key, file.export_id, file.changed_at, file.type) for path, file in found]
     said = few_rows(spark, rows, _SAID)
     told = lines.select(

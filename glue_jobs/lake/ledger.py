@@ -83,11 +83,12 @@ def _walked(files: Any, root: Any, prefix: str) -> Iterator[LandingObject]:
 
 def _listed_flat(files: Any, root: Any, prefix: str) -> Iterator[LandingObject]:
     """All at once: S3 lists a thousand objects per request whatever their folders, of which each hour adds some."""
-    above = len(str(root.toString())) + 1
+    # Paths alone are compared: a file system may name itself by another scheme than it was asked by.
+    above = len(str(root.toUri().getPath())) + 1
     statuses = files.listFiles(root, True)
     while statuses.hasNext():
         status = statuses.next()
-        below = str(status.getPath().toString())[above:]
+        below = str(status.getPath().toUri().getPath())[above:]
         if not any(map(_hidden, below.split("/"))):
             yield _landing_object(prefix + below, status)
 

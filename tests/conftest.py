@@ -31,6 +31,9 @@ def examples(usually: int) -> int:
     return round(usually * float(os.environ.get("WATERSHED_EXAMPLES", "1")))
 
 
+PATIENCE = 180.0
+"""Seconds that a test waits for what must come. Only one that fails waits so long; a busy machine is no failure."""
+
 LANDING_BUCKET = "watershed-landing-test"
 LAKE_BUCKET = "watershed-lake-test"
 

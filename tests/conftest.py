@@ -38,6 +38,9 @@ settings.load_profile("watershed")
 ANSI_MODES = os.environ.get("WATERSHED_ANSI", "false,true").split(",")
 
 
+PATIENCE = 180.0
+"""Seconds that a test waits for what must come. Only one that fails waits so long; a busy machine is no failure."""
+
 LANDING_BUCKET = "watershed-landing-test"
 LAKE_BUCKET = "watershed-lake-test"
 

@@ -7,7 +7,9 @@ beyond that fall back to doubles rather than to nothing.
 
 from __future__ import annotations
 
-from glue_jobs.sql_on_fhir.sql import case
+from dataclasses import replace
+
+from glue_jobs.sql_on_fhir.sql import case, shared
 from glue_jobs.sql_on_fhir.values import INTEGERS, Value
 
 _WIDE = "DECIMAL(38,18)"
@@ -40,12 +42,20 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
         return Value(_integers(operator, left.sql, right.sql), "integer")
     if operator in ("div", "mod"):
         return _decimal_division(operator, left, right)
+    sql = shared(
+        left.sql,
+        "_left",
+        lambda one: shared(right.sql, "_right", lambda other: _decimals(operator, one, other)),
+    )
+    return Value(sql, "decimal", numeric=True)
+
+
+def _decimals(operator: str, left: str, right: str) -> str:
     function = {"+": "try_add", "-": "try_subtract", "*": "try_multiply", "/": "try_divide"}[operator]
     operand = _WIDE if operator in "+-" else _NARROW
-    exact = f"{function}({decimal(left, operand)}, {decimal(right, operand)})"
-    rough = f"{function}({_double(left)}, {_double(right)})"
-    sql = f"coalesce(try_cast({exact} AS {_RESULT}), try_cast(round({rough}, 12) AS {_RESULT}))"
-    return Value(sql, "decimal", numeric=True)
+    exact = f"{function}(try_cast({left} AS {operand}), try_cast({right} AS {operand}))"
+    rough = f"{function}(try_cast({left} AS DOUBLE), try_cast({right} AS DOUBLE))"
+    return f"coalesce(try_cast({exact} AS {_RESULT}), try_cast(round({rough}, 12) AS {_RESULT}))"
 
 
 def _integers(operator: str, left: str, right: str) -> str:
@@ -74,13 +84,15 @@ def negate(value: Value) -> Value:
         return Value(sql, "integer", literal=literal)
     if value.numeric:
         return Value(f"(- {value.sql})", "decimal", numeric=True)
-    text = value.sql
-    sql = case(
+    return Value(shared(value.sql, "_signed", _negated), "decimal")
+
+
+def _negated(text: str) -> str:
+    return case(
         (f"startswith({text}, '-')", f"substring({text}, 2)"),
         (f"try_cast({text} AS DOUBLE) = 0", text),
         otherwise=f"concat('-', {text})",
     )
-    return Value(sql, "decimal")
 
 
 def lexical(value: Value) -> str:
@@ -89,7 +101,7 @@ def lexical(value: Value) -> str:
         return value.sql
     plain = f"replace(format_number({value.sql}, 15), ',', '')"
     trimmed = f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {plain}))"
-    return f"CASE {trimmed} WHEN '-0' THEN '0' ELSE {trimmed} END"
+    return shared(trimmed, "_digits", lambda digits: f"CASE {digits} WHEN '-0' THEN '0' ELSE {digits} END")
 
 
 def boundary(value: Value, high: bool, places: int | None) -> Value:
@@ -100,18 +112,30 @@ def boundary(value: Value, high: bool, places: int | None) -> Value:
     places = DEFAULT_PLACES if places is None else places
     if not 0 <= places <= 15:
         return Value("CAST(NULL AS DECIMAL(38,15))", "decimal", numeric=True)
+    sql = shared(value.sql, "_number", lambda number: _edge(replace(value, sql=number), high, places))
+    return Value(sql, "decimal", numeric=True)
+
+
+def _edge(value: Value, high: bool, places: int) -> str:
     text = lexical(value) if value.numeric else f"CAST({value.sql} AS STRING)"
+    return shared(text, "_text", lambda digits: _rounded(decimal(value), digits, high, places))
+
+
+def _rounded(number: str, text: str, high: bool, places: int) -> str:
     mantissa = f"substring_index(lower({text}), 'e', 1)"
     fraction = case(
         (f"contains({mantissa}, '.')", f"length(substring_index({mantissa}, '.', -1))"), otherwise="0"
     )
     exponent = f"coalesce(try_cast(nullif(substring({text}, length({mantissa}) + 2), '') AS INT), 0)"
-    scale = f"({fraction} - {exponent})"
-    number, shift = decimal(value), "try_add" if high else "try_subtract"
+    return shared(
+        f"({fraction} - {exponent})", "_places", lambda scale: _shifted(number, scale, high, places)
+    )
+
+
+def _shifted(number: str, scale: str, high: bool, places: int) -> str:
     half = case(
         (f"{scale} >= 0", f"try_cast(concat('0.', repeat('0', {scale}), '5') AS {_WIDE})"),
         otherwise=f"try_cast(concat('5', repeat('0', -{scale} - 1)) AS {_WIDE})",
     )
-    edge = f"{shift}({number}, {half})"
-    rounded = f"{'ceil' if high else 'floor'}({edge}, {places})"
-    return Value(f"try_cast({rounded} AS {_RESULT})", "decimal", numeric=True)
+    edge = f"{'try_add' if high else 'try_subtract'}({number}, {half})"
+    return f"try_cast({'ceil' if high else 'floor'}({edge}, {places}) AS {_RESULT})"

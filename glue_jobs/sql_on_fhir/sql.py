@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 # Begins every error that a query raises itself, so that it can be told from an error of Spark.
 FAILURE = "sql-on-fhir: "
@@ -50,3 +50,16 @@ def case(*branches: tuple[str, str], otherwise: str | None = None) -> str:
 def fail(message: str) -> str:
     """An expression of any type that stops the query with `message`."""
     return f"raise_error({quote_text(FAILURE + message)})"
+
+
+_SHORT = 400
+"""Characters that are sooner written twice: a lambda keeps Spark from turning an expression into plain Java."""
+
+
+def shared(sql: str, name: str, use: Callable[[str], str]) -> str:
+    """What `use` makes of an expression that it names several times; a long one is written, and computed, once.
+
+    Without it, operators in operators double the text with each level, and Spark's planning with it. `name` begins
+    with `_`, ends with a letter (`Compiler.fresh` gives those that end with a number) and is not `steps.ROOT`.
+    """
+    return use(sql) if len(sql) <= _SHORT else f"get(transform(array({sql}), {name} -> {use(name)}), 0)"

@@ -26,6 +26,7 @@ from local.healthlake.client import HealthLakeClient
 from local.healthlake.quotas import RATES, Quotas
 from local.healthlake.server import simulator
 from tests.aws.exports.conftest import ENDED, _land_function, client, objects
+from tests.conftest import PATIENCE
 
 ASL = Path(__file__).parents[3] / "infra" / "state_machines" / "fhir_changes.asl.json"
 CHANGES, LANDING = "changes", "landing"
@@ -72,7 +73,7 @@ class World:
 
     def finish(self) -> list[dict[str, Any]]:
         """Wait until every execution has ended; how."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             found = self.executions()
             if all(each["status"] in ENDED for each in found):

@@ -16,6 +16,7 @@ from moto import mock_aws
 
 from lambdas.shared.sockets import Roster, Sockets
 from lambdas.socket_publish.handler import Crier
+from tests.conftest import PATIENCE
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -37,7 +38,7 @@ class Lines:
 
     def post_to_connection(self, *, ConnectionId: str, Data: bytes) -> None:
         if self.together is not None:
-            self.together.wait(timeout=5)
+            self.together.wait(timeout=PATIENCE)
         if ConnectionId in self.gone:
             raise Gone
         if ConnectionId in self.busy:

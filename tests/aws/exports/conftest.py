@@ -36,6 +36,7 @@ from local.healthlake.aws import S3Objects
 from local.healthlake.client import HealthLakeClient
 from local.healthlake.quotas import RATES, Quotas
 from local.healthlake.server import Simulator, simulator
+from tests.conftest import PATIENCE
 
 EXPORTS, LANDING, STATE = "exports", "landing", "state"
 ASL = Path(__file__).parents[3] / "infra" / "state_machines" / "export.asl.json"
@@ -75,7 +76,7 @@ class World:
         )
         return str(started["executionArn"])
 
-    def finish(self, execution: str, *, seconds: float = 30) -> dict[str, Any]:
+    def finish(self, execution: str, *, seconds: float = PATIENCE) -> dict[str, Any]:
         """Answer the queues until the execution ends; how it ended."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -142,7 +143,7 @@ class World:
         return [run["WorkflowRunProperties"]["export_id"] for run in runs]
 
 
-def until(holds: Callable[[], object], *, seconds: float = 30) -> None:
+def until(holds: Callable[[], object], *, seconds: float = PATIENCE) -> None:
     """Wait for something, leaving the processor to the threads that bring it about."""
     deadline = time.monotonic() + seconds
     while not holds():

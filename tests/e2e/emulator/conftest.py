@@ -13,13 +13,14 @@ from local.emulator import Emulator
 from local.emulator.environment import Options
 from local.healthlake.client import HealthLakeClient
 from local.healthlake.launcher import HealthLake
+from tests.conftest import PATIENCE
 from tests.e2e.emulator.signed_in import sign_in
 from tests.unit.infra.assemblies import SHARED
 
 SHARED_ASSEMBLY = SHARED / "local.cdk.out"
 
 
-def until(done: Callable[[], bool], seconds: float = 60) -> None:
+def until(done: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, f"not within {seconds} s"

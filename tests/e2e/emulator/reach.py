@@ -118,7 +118,7 @@ class Reach:
         self._credentials: Any = session.get_credentials()
         boto = boto3.Session(botocore_session=session, region_name=REGION)
         self._clients = {
-            service: boto.client(service, endpoint_url=emulator.endpoint, config=_ONCE)  # type: ignore[call-overload]
+            service: boto.client(service, endpoint_url=emulator.endpoint, config=_ONCE)
             for service in sorted({service for _, service, _, _ in self._calls})
         }
 

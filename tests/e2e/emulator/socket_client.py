@@ -18,6 +18,8 @@ from wsproto.events import (
     TextMessage,
 )
 
+from tests.conftest import PATIENCE
+
 
 class RefusedError(Exception):
     """Raised when the server does not let the client in."""
@@ -26,7 +28,7 @@ class RefusedError(Exception):
 class SocketClient:
     """One connection."""
 
-    def __init__(self, endpoint: str, path: str, seconds: float = 60) -> None:
+    def __init__(self, endpoint: str, path: str, seconds: float = PATIENCE) -> None:
         at = urlsplit(endpoint)
         assert at.hostname is not None
         self._line = socket.create_connection((at.hostname, at.port or 80), timeout=seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,10 +70,8 @@ def test_the_jobs_of_the_twin_are_told_of_a_secret_that_nobody_wrote_down(deploy
 def test_a_second_deployment_does_nothing(deployed: Deployed) -> None:
     before = _function(deployed, "watershed-start-export")
     said: list[str] = []
-    started = time.monotonic()
     outputs = deployed.deploy(deployed.settings, said)
     assert said == ["The templates are up to date", "Stack watershed is up to date"]
-    assert time.monotonic() - started < 10
     assert dict(outputs) == dict(deployed.outputs)
     assert _function(deployed, "watershed-start-export")["LastModified"] == before["LastModified"]
     assembly = synthesized(_neutral(deployed), SHARED_ASSEMBLY)

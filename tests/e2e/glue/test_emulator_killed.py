@@ -11,6 +11,7 @@ import pytest
 
 from local.emulator.process import Emulator
 from local.glue.aws import glue_client, s3_client
+from tests.conftest import PATIENCE
 from tests.e2e.glue.conftest import ARGUMENTS, LAKE, LANDING
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
@@ -59,13 +60,13 @@ def test_a_killed_emulator_takes_its_spark_along(tmp_path: Path) -> None:
         glue.start_workflow_run(Name="w")
         pid = emulator.pid
         assert pid is not None
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while not any("java" in line for line in descendants(pid).values()):
             assert time.monotonic() < deadline, "no Spark was started"
             time.sleep(0.2)
         spark = descendants(pid)
         os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while left := [line for each, line in spark.items() if _runs(each)]:
             assert time.monotonic() < deadline, f"still running: {left}"
             time.sleep(0.2)

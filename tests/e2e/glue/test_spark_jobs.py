@@ -16,6 +16,7 @@ import pytest
 from local.glue.service import GlueHost
 from local.glue.spark_jobs import JobEnd
 from local.query import QueryResult, UnknownColumn, UnknownSnapshot, UnknownTable, run_query
+from tests.conftest import PATIENCE
 from tests.e2e.glue.conftest import ARGUMENTS, LAKE, LANDING, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
@@ -122,14 +123,14 @@ class Jobs:
 
     def run(self, do: str, **job: float) -> JobEnd:
         _, ends, ended = self.begin(do, **job)
-        assert ended.wait(180), f"{do} did not end"
+        assert ended.wait(PATIENCE), f"{do} did not end"
         time.sleep(0.05)
         assert len(ends) == 1
         return ends[0]
 
     def await_output(self, run_id: str) -> None:
         """Return once the job itself is at work."""
-        log, deadline = self.logs / f"{run_id}.log", time.monotonic() + 120
+        log, deadline = self.logs / f"{run_id}.log", time.monotonic() + PATIENCE
         while not (log.exists() and "arguments" in log.read_text()):
             assert time.monotonic() < deadline, "the job did not begin"
             time.sleep(0.1)
@@ -287,7 +288,7 @@ def test_a_killed_worker_fails_its_run_and_the_next_starts_another(stack: Stack,
     killed = jobs.host.worker_pid()
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    assert ended.wait(60)
+    assert ended.wait(PATIENCE)
     assert ends[0].state == "FAILED"
     assert "ended (signal SIGKILL)" in ends[0].error_message
     assert jobs.run("zone").state == "SUCCEEDED"
@@ -300,8 +301,8 @@ def test_a_run_can_be_stopped_and_times_out(jobs: Jobs) -> None:
     jobs.await_output(run_id)
     assert jobs.host.stop_job_run(queued_id)
     assert jobs.host.stop_job_run(run_id)
-    assert ended.wait(60)
-    assert queued_ended.wait(60)
+    assert ended.wait(PATIENCE)
+    assert queued_ended.wait(PATIENCE)
     assert [ends[0].state, queued_ends[0].state] == ["STOPPED", "STOPPED"]
     assert not jobs.host.stop_job_run(run_id)
     end = jobs.run("hang", Timeout=0.05)
@@ -317,7 +318,7 @@ def test_an_idle_worker_is_ended_and_its_host_serves_on(stack: Stack, jobs: Jobs
     idle = Jobs(stack, jobs.code, idle_seconds=1)
     try:
         assert idle.run("zone").state == "SUCCEEDED"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while idle.host.worker_pid() is not None:
             assert time.monotonic() < deadline, "the idle worker was not ended"
             time.sleep(0.1)
@@ -333,7 +334,7 @@ def test_closing_leaves_no_process(stack: Stack, jobs: Jobs) -> None:
     children = Path(f"/proc/{pid}/task/{pid}/children")
     java = [int(each) for each in children.read_text().split()] if children.exists() else []
     jobs.host.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while any(Path(f"/proc/{each}/cmdline").exists() for each in (pid, *java)):
         assert time.monotonic() < deadline, "the worker or its Java outlived the host"
         time.sleep(0.1)

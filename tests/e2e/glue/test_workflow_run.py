@@ -14,6 +14,7 @@ from crawlers import load_crawlers
 from local.errors import LocalError
 from local.query import UnreadableTable, run_query
 from local.workflow_run import await_workflow, resume_workflow
+from tests.conftest import PATIENCE
 from tests.e2e.glue.conftest import ARGUMENTS, DATABASE, LANDING, Stack
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def land_changes(stack: Stack, hour: str, *lines: str) -> None:
     stack.land(f"{SITE}/siteId=s%2F1/year=2025/month=02/day=01/hour={hour}/a.ndjson.gz", body)
 
 
-def until(done: Callable[[], bool], seconds: float = 60) -> None:
+def until(done: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, "it did not end"
@@ -237,7 +238,7 @@ def test_a_run_is_resumed_from_what_failed(stack: Stack) -> None:
     found: Any = load_crawlers()[0].targets(DATABASE)
     glue.update_crawler(Name="mended", Targets=found)
     run_id = resume_workflow(glue, "resumed")
-    run = await_workflow(glue, "resumed", run_id, lambda _run: None, timeout=60)
+    run = await_workflow(glue, "resumed", run_id, lambda _run: None, timeout=PATIENCE)
     states = {node.name: node.state for node in run.nodes}
     assert states == dict.fromkeys(("landing-items", "mended", "landing-fhir"), "SUCCEEDED")
     shown = glue.get_workflow_run(Name="resumed", RunId=run_id, IncludeGraph=True)["Run"]

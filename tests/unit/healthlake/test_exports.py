@@ -24,6 +24,7 @@ from local.healthlake.clock import locale_date, parse_instant
 from local.healthlake.exports import STATES
 from local.healthlake.quotas import Quotas
 from local.healthlake.server import simulator
+from tests.conftest import PATIENCE
 from tests.unit.healthlake.conftest import Bucket, Served
 
 ROLE, KEY = "arn:aws:iam::000000000000:role/export", "arn:aws:kms:us-east-1:000000000000:key/k"
@@ -46,12 +47,13 @@ def order(name: str = "job", **more: Any) -> ExportOrder:
 
 
 def ended(lake: HealthLake, job_id: str) -> Any:
-    for _ in range(200):
+    deadline = time.monotonic() + PATIENCE
+    while True:
         description = lake.describe_export(job_id)
         if description.status not in ("SUBMITTED", "QUEUED", "IN_PROGRESS", "CANCEL_SUBMITTED"):
             return description
+        assert time.monotonic() < deadline, f"job stays {description.status}"
         time.sleep(0.02)
-    raise AssertionError(f"job stays {description.status}")
 
 
 def patients(*ids: str) -> list[dict[str, Any]]:

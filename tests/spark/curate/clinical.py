@@ -132,6 +132,8 @@ def _some_stay(random_: random.Random, id_: str) -> Resource:
     place = {"location": reference("Location", "l0")}
     made = stay(id_, start.isoformat(), end.isoformat(), random_.choice(("IMP", "AMB")), _who(random_))
     made["participant"] = [{"individual": reference("Practitioner", f"p{random_.randrange(2)}")}]
+    if random_.random() < 0.4:
+        made["partOf"] = reference("Encounter", f"e{random_.randrange(25)}")
     return {**made, "location": [place], "status": random_.choice(("finished", "cancelled"))}
 
 

@@ -174,6 +174,7 @@ def _some_order(random_: random.Random, id_: str) -> Resource:
         subject=reference("Patient", _who(random_)),
         requester=reference("Practitioner", f"p{random_.randrange(3)}"),
         intent=random_.choice(("order", "plan")),
+        reasonReference=[reference("Condition", f"c{random_.randrange(14)}")],
     )
 
 

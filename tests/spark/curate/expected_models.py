@@ -106,12 +106,21 @@ def current_medications(world: World) -> list[Row]:
                 "patient_key": patient,
                 "patient_id": patient if patient in resources(world, "Patient") else None,
                 "since_date": day(order["authoredOn"]),
+                "reason": _reason(world, order),
                 "prescriber_name": _name(resources(world, "Practitioner").get(str(prescriber))),
                 "administration_count": len(given),
                 "last_administered_at": max((each for each in given if each), default=None),
             }
         )
     return rows
+
+
+def _reason(world: World, order: Resource) -> str | None:
+    """The first condition that an order names, for people."""
+    for reason in order.get("reasonReference", ())[:1]:
+        found = resources(world, "Condition").get(reason["reference"].partition("/")[2])
+        return found["code"]["coding"][0].get("display") if found else None
+    return None
 
 
 def encounter_timeline(world: World) -> list[Row]:

@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class Lake:
     def bring(self, changes: str) -> dict[str, float]:
         """Land a set and run the jobs; the seconds of each."""
         self.stage.land(changes, self.landing)
-        return {job: round(_timed(lambda run=run: run(self)), 2) for job, run in _JOBS.items()}
+        return {job: round(_timed(partial(run, self)), 2) for job, run in _JOBS.items()}
 
 
 def measure(stages: dict[int, Stage], data: Path) -> Figures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,11 @@ def bytes_read(
             _write_plain(spark, f"{catalog}.watershed_curated.{table}", f"{plain}/{table}")
         curated = _sql(tree, {each: f"{catalog}.watershed_curated.{each}" for each in tables})
         files = _sql(tree, {each: f"parquet.`{plain}/{each}`" for each in tables})
-        answers, read = zip(
-            *(_counted(spark, lambda sql=sql: _answer(spark, sql)) for sql in (curated, files)), strict=True
-        )
-        if answers[0] != answers[1]:
+        answer, ours = _counted(spark, curated)
+        same, theirs = _counted(spark, files)
+        if answer != same:
             raise RuntimeError(f"{name}: both layouts must give the same rows")
-        found[name] = (read[0], read[1], sum(_landing_bytes(landing, each) for each in _sources(tables)))
+        found[name] = (ours, theirs, sum(_landing_bytes(landing, each) for each in _sources(tables)))
     return found
 
 
@@ -71,9 +70,10 @@ def _write_plain(spark: SparkSession, table: str, folder: str) -> None:
     rows.write.mode("overwrite").option("compression", "zstd").parquet(folder)
 
 
-def _counted(spark: SparkSession, act: Callable[[], Any]) -> tuple[Any, int]:
+def _counted(spark: SparkSession, sql: str) -> tuple[list[str], int]:
+    """The answer, and the bytes that were read for it."""
     before = _bytes_so_far(spark)
-    answer = act()
+    answer = _answer(spark, sql)
     return answer, _bytes_so_far(spark) - before
 
 

@@ -1,8 +1,10 @@
 """Glue job: compacts every table of the lake, expires old snapshots, removes files that belong to none.
 
-Arguments: ``--landing_uri s3://<bucket>/``, ``--catalog lake``, ``--run_id``. Run it on a schedule of its
-own, at a time when the workflow is idle: compaction of a table that ``curate`` is auditing makes that run
-fail with a conflict (nothing is lost, the next run does the work).
+Each table as ``schemas/layouts.yaml`` says: sort order, sizes, and how far back it can be asked.
+
+Arguments: ``--landing_uri s3://<bucket>/``, ``--catalog lake``, ``--run_id``. It runs on a schedule of its own,
+beside the other jobs: a table that is compacted while ``curate`` audits it is audited anew on what compaction
+left; where a job came before compaction, that table waits for the next night and the run says so.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ from glue_jobs.lake.objects import put_object
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE
 from glue_jobs.lake.run import RUN_ID_PROPERTY, Run
 from glue_jobs.lake.tables import iceberg_table, snapshot_properties, table_exists
+from schemas.model import Model
+from schemas.view import View
 
 
 def write_docs(run: Run, declarations: Declarations, failures: Mapping[str, str]) -> None:
@@ -49,7 +51,7 @@ def write_docs(run: Run, declarations: Declarations, failures: Mapping[str, str]
 def _reports(run: Run, declarations: Declarations, failures: Mapping[str, str]) -> Iterator[Report]:
     checks = _last_checks(run)
     aside = _set_aside(run)
-    described = {**declarations.views, **declarations.models}
+    described: dict[str, View | Model] = {**declarations.views, **declarations.models}
     for name, table in described.items():
         found = checks.get(name, [])
         full_name = f"{run.catalog}.{CURATED}.{name}"

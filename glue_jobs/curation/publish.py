@@ -22,11 +22,14 @@ from glue_jobs.curation.rows import Identity, set_aside, that_hold
 from glue_jobs.curation.state import TableState
 from glue_jobs.lake.errors import CommitConflict
 from glue_jobs.lake.keys import KeySet
+from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import current_snapshot, iceberg_table, quoted
 from schemas.expectation import Suite
 
 BRANCH_PREFIX = "audit_"
+ATTEMPTS = 3
+"""How often a table is written where compaction comes in between; it does so once a night."""
 _CHANGED_KEYS = "_watershed_changed_keys"
 
 
@@ -65,27 +68,63 @@ class Outcome:
 def publish(run: Run, full_name: str, change: Change, state: TableState, suite: Suite) -> Outcome:
     """Write the change and its state to a branch, audit the branch, and move ``main`` to it if that passes.
 
-    Rows that break what the suite puts in quarantine are set aside instead.
+    Rows that break what the suite puts in quarantine are set aside instead. Where maintenance compacted the
+    table in the meantime, the same is done again on what it left.
 
     Raises
     ------
     CommitConflict : another writer moved ``main`` in the meantime
     """
-    branch = f"{BRANCH_PREFIX}{run.run_id}"
+    aside: int | None = None
+    with _judged_once(change, suite) as judged:
+        for attempt in range(1, ATTEMPTS + 1):
+            base = current_snapshot(iceberg_table(run.spark, full_name))
+            outcome = _write_and_audit(run, full_name, judged, state, suite)
+            if outcome.branch is not None:
+                return outcome
+            if aside is None:
+                aside = set_aside(run, suite, judged.rows, change.keys, change.identity)
+            try:
+                head = _fast_forward(run.spark, full_name, _branch(run))
+            except CommitConflict:
+                if attempt == ATTEMPTS or not _only_compacted(run.spark, full_name, base):
+                    raise
+                log("compacted meanwhile", run_id=run.run_id, table=suite.table)
+                continue
+            return replace(outcome, published=True, snapshot_id=head, quarantined=aside)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _write_and_audit(run: Run, full_name: str, change: Change, state: TableState, suite: Suite) -> Outcome:
+    """What became of the branch; ``branch`` names it only where its audit failed, so that it stays."""
+    branch = _branch(run)
     before = row_count(iceberg_table(run.spark, full_name).currentSnapshot())
     _open_branch(run.spark, full_name, branch)
-    with _judged_once(change, suite) as judged:
-        publishable = replace(judged, rows=that_hold(judged.rows, suite))
-        added, removed = write_branch(run.spark, full_name, branch, publishable, state.properties(run.run_id))
-        checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite))
-        if any(check.halts for check in checks):
-            head = iceberg_table(run.spark, full_name).snapshot(branch).snapshotId()
-            return Outcome(suite.table, False, int(head), checks, added, removed, branch, before)
-        aside = set_aside(run, suite, judged.rows, change.keys, change.identity)
-    snapshot_id = _fast_forward(run.spark, full_name, branch)
-    return Outcome(
-        suite.table, True, snapshot_id, checks, added, removed, rows_before=before, quarantined=aside
-    )
+    publishable = replace(change, rows=that_hold(change.rows, suite))
+    added, removed = write_branch(run.spark, full_name, branch, publishable, state.properties(run.run_id))
+    checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite))
+    head = int(iceberg_table(run.spark, full_name).snapshot(branch).snapshotId())
+    refused = branch if any(check.halts for check in checks) else None
+    return Outcome(suite.table, False, head, checks, added, removed, refused, before)
+
+
+def _branch(run: Run) -> str:
+    return f"{BRANCH_PREFIX}{run.run_id}"
+
+
+def _only_compacted(spark: SparkSession, full_name: str, base: int | None) -> bool:
+    """Whether ``main`` has moved on from a snapshot by commits alone that changed no row: other commits, an
+    erasure above all, must not be undone by what was read before them."""
+    table = iceberg_table(spark, full_name)
+    snapshot = table.currentSnapshot()
+    while snapshot is not None and int(snapshot.snapshotId()) != base:
+        summary = dict(snapshot.summary())
+        empty = snapshot.operation() == "append" and summary.get("added-data-files", "0") == "0"
+        if snapshot.operation() != "replace" and not empty:
+            return False
+        parent = snapshot.parentId()
+        snapshot = None if parent is None else table.snapshot(parent)
+    return snapshot is not None
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from glue_jobs.curation.audit import columns_of
 from glue_jobs.curation.publish import Outcome
+from glue_jobs.curation.rules import columns_of
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, append_rows, ensure_table
 

@@ -168,7 +168,7 @@ def _plan(record: Record, encounter: Resource, dice: random.Random) -> Iterator[
         "description": "Regular weighing, activity and follow-up",
         "subject": subject,
         "encounter": {"reference": f"Encounter/{encounter['id']}"},
-        "period": {"start": _date(day), "end": _date(day + timedelta(days=180))},
+        "period": {"start": day.isoformat(), "end": (day + timedelta(days=180)).isoformat()},
         "created": encounter["period"]["start"],
         **_if({"author": {"reference": _practitioner(encounter)}}, _practitioner(encounter)),
         **_if({"careTeam": [{"reference": f"CareTeam/{each['id']}"} for each in teams[:1]]}, teams),
@@ -231,7 +231,7 @@ def _statement(record: Record, encounter: Resource, dice: random.Random) -> Reso
                 "asNeededBoolean": dice.random() < 0.5,
                 "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
                 "route": {"coding": [_coding(_SNOMED, "26643006", "Oral")], "text": "by mouth"},
-                "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "tablet"}}],
+                "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "tablet", "code": "{tbl}"}}],
             }
         ],
     }
@@ -253,7 +253,8 @@ def _dispense(record: Record, prescription: Resource, dice: random.Random) -> Re
         **kept,
         "authorizingPrescription": [{"reference": f"MedicationRequest/{prescription['id']}"}],
         "type": {"coding": [_coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", "FF", "First Fill")]},
-        "quantity": {"value": days, "unit": "tablet"},
+        "quantity": {"value": days, "unit": "tablet", "system": "http://unitsofmeasure.org", "code": "{tbl}"},
+        **_if({"performer": [{"actor": prescription.get("requester")}]}, prescription.get("requester")),
         "daysSupply": {"value": days, "unit": "day", "system": "http://unitsofmeasure.org", "code": "d"},
         **_if({"whenPrepared": written, "whenHandedOver": written}, written),
     }

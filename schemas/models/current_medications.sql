@@ -19,6 +19,7 @@ with medication_use as (
     frequency_period_unit,
     as_needed,
     coalesce(reason_display, reason_text) as reason,
+    reason_condition_key,
     authored_date as since_date,
     requester_key as prescriber_key
   from medication_request
@@ -45,6 +46,7 @@ with medication_use as (
     frequency_period_unit,
     as_needed,
     coalesce(reason_display, reason_text),
+    reason_condition_key,
     coalesce(effective_date, taken_start_date),
     cast(null as string)
   from medication_statement
@@ -86,7 +88,7 @@ select
   u.frequency_period,
   u.frequency_period_unit,
   u.as_needed,
-  u.reason,
+  coalesce(u.reason, c.code_display, c.code_text) as reason,
   u.since_date,
   u.prescriber_key,
   nullif(concat_ws(' ', d.prefix, d.given_name, d.family_name), '') as prescriber_name,
@@ -97,6 +99,7 @@ select
 from medication_use u
 left join patient p on p.resource_key = u.patient_key
 left join medication m on m.resource_key = u.medication_key
+left join condition c on c.resource_key = u.reason_condition_key
 left join practitioner d on d.resource_key = u.prescriber_key
 left join given g on u.source = 'order' and g.request_key = u.source_key
 left join dispensed s on u.source = 'order' and s.request_key = u.source_key

@@ -4,9 +4,14 @@ with visit as (
     e.*,
     p.id as patient_id,
     p.birth_date,
-    coalesce(e.class_code in ('IMP', 'ACUTE', 'NONAC'), false) as is_inpatient
+    coalesce(e.class_code in ('IMP', 'ACUTE', 'NONAC'), false) as is_inpatient,
+    -- A ward of a stay is no stay of its own; an admission from the emergency department is, though part of that visit.
+    stay.resource_key is not null as is_within_stay
   from encounter e
   left join patient p on p.resource_key = e.patient_key
+  left join encounter stay
+    on stay.resource_key = e.part_of_key and stay.patient_key = e.patient_key
+    and stay.class_code in ('IMP', 'ACUTE', 'NONAC')
 ),
 
 -- Encounters without a known start come last; the key settles what starts at one moment.
@@ -16,7 +21,7 @@ placed as (
     row_number() over life as place,
     lag(resource_key) over life as previous_key,
     lag(started_at) over life as previous_start,
-    max(case when is_inpatient and part_of_key is null then ended_at end)
+    max(case when is_inpatient and not is_within_stay then ended_at end)
       over (
         partition by patient_key order by started_at nulls last, resource_key
         rows between unbounded preceding and 1 preceding
@@ -87,7 +92,7 @@ select
   case when t.patient_key is not null then t.previous_key end as previous_encounter_key,
   t.days_since_previous,
   t.days_since_discharge,
-  t.is_inpatient and t.part_of_key is null and coalesce(t.days_since_discharge < 30, false) as is_readmission_30d,
+  t.is_inpatient and not t.is_within_stay and coalesce(t.days_since_discharge < 30, false) as is_readmission_30d,
   coalesce(v.condition_count, 0) as condition_count,
   coalesce(v.observation_count, 0) as observation_count,
   coalesce(v.procedure_count, 0) as procedure_count,

@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import expect
 
+from glue_jobs.curation import DATA_DOCS
+from glue_jobs.curation.declarations import load_declarations
 from infra.questions import load_questions
 from local.commands.pipeline import follow_export, run_export
 from local.commands.query import ask
@@ -34,6 +36,8 @@ from local.terminal import Terminal
 from local.workflow_run import start_workflow
 from tests.conftest import examples
 from tests.e2e.lake.expected import COLUMNS, Row, expected_tables
+from tests.e2e.lake.filled import keys_that_lead_nowhere, row_counts_and_empty_columns
+from tests.e2e.lake.gaps import MODELS_MAY_LACK, OF_FEW_PATIENTS, WITHOUT_VALUE
 from tests.e2e.lake.personal import found_in, personal_values
 from tests.e2e.pages import Screen, enter, faults, overflow, picture, serving
 
@@ -125,6 +129,27 @@ def test_the_first_run_fills_every_table(lake: Stack, quiet: Terminal, told_of: 
     assert curated_tables(lake) == expected_tables(sources)
     [[patients]] = ask(lake, "select count(*) from curated.patient").rows
     assert patients == lake.fhir.counts()["Patient"] == 10
+
+
+def test_every_table_has_rows_every_key_joins_and_no_column_is_empty_without_a_reason(lake: Stack) -> None:
+    declarations = load_declarations()
+    found = row_counts_and_empty_columns(lake, declarations)
+    assert [name for name, (rows, _) in found.items() if not rows] == []
+    empty = {(name, f"{name}.{column}") for name, (_, columns) in found.items() for column in columns}
+    assert {column for name, column in empty if name in declarations.views} == WITHOUT_VALUE
+    of_models = {column for name, column in empty if name not in (*declarations.views, *OF_FEW_PATIENTS)}
+    assert of_models <= MODELS_MAY_LACK
+    assert keys_that_lead_nowhere(lake, declarations) == {}
+
+
+def test_the_data_docs_say_what_the_audits_of_all_tables_found(lake: Stack) -> None:
+    docs = lake.data_docs
+    assert docs is not None
+    declarations = load_declarations()
+    for name in (*declarations.views, *declarations.models):
+        assert f'id="{name}"' in docs.read_text()
+    copy = lake.client("s3").get_object(Bucket=lake.settings.bucket("docs"), Key=DATA_DOCS)
+    assert copy["Body"].read() == docs.read_bytes()
 
 
 @settings(

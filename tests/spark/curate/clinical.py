@@ -132,6 +132,8 @@ def _some_stay(random_: random.Random, id_: str) -> Resource:
     place = {"location": reference("Location", "l0")}
     made = stay(id_, start.isoformat(), end.isoformat(), random_.choice(("IMP", "AMB")), _who(random_))
     made["participant"] = [{"individual": reference("Practitioner", f"p{random_.randrange(2)}")}]
+    if random_.random() < 0.4:
+        made["partOf"] = reference("Encounter", f"e{random_.randrange(25)}")
     return {**made, "location": [place], "status": random_.choice(("finished", "cancelled"))}
 
 
@@ -172,6 +174,7 @@ def _some_order(random_: random.Random, id_: str) -> Resource:
         subject=reference("Patient", _who(random_)),
         requester=reference("Practitioner", f"p{random_.randrange(3)}"),
         intent=random_.choice(("order", "plan")),
+        reasonReference=[reference("Condition", f"c{random_.randrange(14)}")],
     )
 
 

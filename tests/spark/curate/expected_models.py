@@ -106,12 +106,21 @@ def current_medications(world: World) -> list[Row]:
                 "patient_key": patient,
                 "patient_id": patient if patient in resources(world, "Patient") else None,
                 "since_date": day(order["authoredOn"]),
+                "reason": _reason(world, order),
                 "prescriber_name": _name(resources(world, "Practitioner").get(str(prescriber))),
                 "administration_count": len(given),
                 "last_administered_at": max((each for each in given if each), default=None),
             }
         )
     return rows
+
+
+def _reason(world: World, order: Resource) -> str | None:
+    """The first condition that an order names, for people."""
+    for reason in order.get("reasonReference", ())[:1]:
+        found = resources(world, "Condition").get(reason["reference"].partition("/")[2])
+        return found["code"]["coding"][0].get("display") if found else None
+    return None
 
 
 def encounter_timeline(world: World) -> list[Row]:
@@ -132,6 +141,8 @@ def encounter_timeline(world: World) -> list[Row]:
             start, end = (moment(visit["period"].get(name)) for name in ("start", "end"))
             since = _days(discharged, start) if patient else None
             is_inpatient = visit["class"]["code"] == "IMP"
+            stay = next((each for each in of if each["id"] == _refers(visit, "partOf")), None)
+            is_own = is_inpatient and (stay is None or not patient or stay["class"]["code"] != "IMP")
             rows.append(
                 {
                     "encounter_key": visit["id"],
@@ -142,7 +153,7 @@ def encounter_timeline(world: World) -> list[Row]:
                     if patient
                     else None,
                     "days_since_discharge": since,
-                    "is_readmission_30d": is_inpatient and since is not None and since < 30,
+                    "is_readmission_30d": is_own and since is not None and since < 30,
                     "length_minutes": int((end - start).total_seconds() // 60) if start and end else None,
                     "practitioner_name": _name(
                         resources(world, "Practitioner").get(
@@ -152,7 +163,7 @@ def encounter_timeline(world: World) -> list[Row]:
                     **{name: len(of_[visit["id"]]) for name, of_ in counted.items()},
                 }
             )
-            if is_inpatient and end and (discharged is None or end > discharged):
+            if is_own and end and (discharged is None or end > discharged):
                 discharged = end
             previous = visit
     return rows

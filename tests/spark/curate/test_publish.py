@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from glue_jobs.curation import publish as publishing
-from glue_jobs.curation.audit import audit, check_suite
+from glue_jobs.curation.audit import Check, audit, check_suite
 from glue_jobs.curation.job import audit_failure
 from glue_jobs.curation.publish import Change, Outcome, advance, branch_rows, publish
 from glue_jobs.curation.results import RESULT_TABLE, record_results
@@ -18,6 +18,7 @@ from glue_jobs.curation.state import Consumed, TableState, read_state
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.errors import CommitConflict
 from glue_jobs.lake.keys import KeySet
+from glue_jobs.lake.maintenance import maintain_table
 from glue_jobs.lake.run import Run, new_run_id
 from glue_jobs.lake.tables import Column, TableSpec, current_snapshot, ensure_table, iceberg_table, read_at
 from schemas import SchemaError
@@ -143,6 +144,31 @@ def test_a_first_publication_that_is_refused_leaves_an_empty_table(
     assert not refused.published
     assert _rows(spark.table(table)) == []
     assert read_state(iceberg_table(spark, table)) == TableState()
+
+
+def test_compaction_in_between_is_no_conflict(
+    spark: SparkSession, table: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        rows = _frame(spark, (f"a{number}", 1))
+        publish(_run(spark), table, Change(rows, _keys(spark, f"a{number}")), _state("r1"), SUITE)
+    spark.sql(f"delete from {table} where k = 'a3'")
+    audited = []
+
+    def audit_beside_compaction(rows: DataFrame, suite: Suite) -> list[Check]:
+        audited.append(suite.table)
+        if len(audited) == 1:
+            done = maintain_table(spark, table, timedelta(days=1))
+            assert done.rewritten_files > 1
+        return audit(rows, suite)
+
+    monkeypatch.setattr(publishing, "audit", audit_beside_compaction)
+    change = Change(_frame(spark, ("a0", 2), ("new", 1)), _keys(spark, "a0", "new"))
+    outcome = publish(_run(spark), table, change, _state("r2"), SUITE)
+    assert (outcome.published, outcome.added, outcome.removed) == (True, 2, 1)
+    assert len(audited) == 2
+    assert _rows(spark.table(table)) == [("a0", 2), ("a1", 1), ("a2", 1), ("new", 1)]
+    assert read_state(iceberg_table(spark, table)) == _state("r2")
 
 
 def test_a_writer_in_between_is_a_conflict_and_loses_nothing(

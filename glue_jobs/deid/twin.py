@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
@@ -146,19 +147,33 @@ def refresh(
     if held == state or never_filled:
         return None
     suite = twin_suite(table, types, twin.rules)
-    changed = None
-    if held.definition == state.definition and _follows_keys(table, of):
-        changed = _changed_keys(twin.run.spark, source, held, of, resources, declarations)
-    if changed is None:
+    if held.definition != state.definition:
         return publish(
             twin.run, full_name, Change(twin.deidentified(table, source.rows, types)), state, suite
         )
-    if changed.is_empty():
-        return advance(twin.run, full_name, suite.table, state)
-    rows = twin.deidentified(table, changed.choose(source.rows), types)
+    with _changed_keys(twin.run.spark, source, held, of, resources, declarations) as changed:
+        if changed is not None and changed.is_empty():
+            return advance(twin.run, full_name, suite.table, state)
+        with _change(twin, table, of, source.rows, changed, types) as change:
+            return publish(twin.run, full_name, change, state, suite)
+
+
+@contextmanager
+def _change(
+    twin: Twin,
+    table: DeidTable,
+    of: View | Model,
+    rows: DataFrame,
+    changed: KeySet | None,
+    types: Mapping[str, str],
+) -> Iterator[Change]:
+    """What the twin gains and loses where these keys changed (None: any may have), valid inside."""
+    if changed is None or not _follows_keys(table, of):
+        yield Change(twin.deidentified(table, rows, types))
+        return
     replaced = _twin_keys(twin, table, changed)
     try:
-        return publish(twin.run, full_name, Change(rows, replaced), state, suite)
+        yield Change(twin.deidentified(table, changed.choose(rows), types), replaced)
     finally:
         replaced.close()
 
@@ -214,6 +229,7 @@ def _follows_keys(table: DeidTable, of: View | Model) -> bool:
     return all(table.treatments.get(name) in _ONE_TO_ONE for name in _key(of))
 
 
+@contextmanager
 def _changed_keys(
     spark: SparkSession,
     source: Input,
@@ -221,19 +237,25 @@ def _changed_keys(
     of: View | Model,
     resources: Resources,
     declarations: Declarations,
-) -> KeySet | None:
+) -> Iterator[KeySet | None]:
     """The keys, as the curated table has them, of what changed since the twin read it; None: all may have."""
     if isinstance(of, View):
-        seen = held.inputs.get(RESOURCES, Consumed())
-        if source.state.inputs.get(RESOURCES, Consumed()).run_id < seen.run_id:
-            return None  # the curated table was rolled back
-        return resources.keys(of.resource, seen.run_id)
+        seen, now = (each.inputs.get(RESOURCES, Consumed()) for each in (held, source.state))
+        rolled_back = now.run_id < seen.run_id
+        yield None if rolled_back else resources.keys(of.resource, seen.run_id)
+        return
     changes = changes_since(spark, source, held.inputs.get(source.name), resources, declarations)
     if changes.everything:
-        return None
+        yield None
+        return
     if changes.rows is None:
-        return KeySet(of.key, few=())
-    return KeySet.of(changes.rows.select(*map(quoted, of.key)))
+        yield KeySet(of.key, few=())
+        return
+    keys = KeySet.of(changes.rows.select(*map(quoted, of.key)))
+    try:
+        yield keys
+    finally:
+        keys.close()
 
 
 def _twin_keys(twin: Twin, table: DeidTable, keys: KeySet) -> KeySet:

@@ -39,10 +39,6 @@ _OWN_KEY = (
     "HIPAA.Security::HIPAA.Security-S3DefaultEncryptionKMS",
     "The page is public and holds no data; S3's own key encrypts it, so that CloudFront needs none of the lake's.",
 )
-_ACL = (
-    "HIPAA.Security::HIPAA.Security-S3BucketACLProhibited",
-    "CloudFront delivers its access logs by an ACL; public access is blocked all the same.",
-)
 
 
 class ConsoleSite(Construct):

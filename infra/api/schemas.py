@@ -15,7 +15,9 @@ EXPORT_STATUSES: Final = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTE
 
 _INSTANT = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$"
 
-_EMAIL = r"^[^@\s<>\"]{1,64}@[A-Za-z0-9.-]{1,180}\.[A-Za-z]{2,24}$"
+_EMAIL = r"^[!#-;=?A-Z\[-~]{1,64}@[A-Za-z0-9.-]{1,180}\.[A-Za-z]{2,24}$"
+"""What is printed of ASCII, but for space, quote, angle brackets and a second @: said by characters, for what `\\s`
+holds differs between the validators of the gateway, the emulator and clients."""
 
 _NAME = {"type": "string", "pattern": EXECUTION_NAME}
 _TEXT = {"type": "string"}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hmac
 import json
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +50,30 @@ def short_lived(deployed: Deployed, name: str, seconds: int = 3) -> str:
         AuthParameters={"USERNAME": name, "PASSWORD": PASSWORD},
     )
     return str(answer["AuthenticationResult"]["AccessToken"])
+
+
+@contextlib.contextmanager
+def second_factor(deployed: Deployed, name: str) -> Iterator[str]:
+    """A user, made where there is none, who is asked for the codes of an app as well: the app's secret."""
+    cognito, pool = deployed.emulator.client("cognito-idp"), deployed.outputs["UserPoolId"]
+    token = sign_in(deployed, name, "analyst")["AccessToken"]
+    cognito.set_user_pool_mfa_config(
+        UserPoolId=pool, MfaConfiguration="OPTIONAL", SoftwareTokenMfaConfiguration={"Enabled": True}
+    )
+    try:
+        secret = str(cognito.associate_software_token(AccessToken=token)["SecretCode"])
+        cognito.verify_software_token(AccessToken=token, UserCode=app_code(secret))
+        yield secret
+    finally:
+        cognito.set_user_pool_mfa_config(UserPoolId=pool, MfaConfiguration="OFF")
+
+
+def app_code(secret: str) -> str:
+    """What an authenticator app shows now: RFC 6238, with its defaults."""
+    counter = int(time.time()) // 30
+    digest = hmac.digest(base64.b32decode(secret), counter.to_bytes(8, "big"), "sha1")
+    at = digest[-1] & 0xF
+    return f"{(int.from_bytes(digest[at : at + 4], 'big') & 0x7FFFFFFF) % 10**6:06}"
 
 
 def claims(token: str) -> dict[str, Any]:

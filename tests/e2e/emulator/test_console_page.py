@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from local.console.first_engineer import SignIn, first_engineer
 from local.console.server import ConsoleServer
 from tests.e2e.emulator.conftest import Deployed
-from tests.e2e.emulator.signed_in import PASSWORD, sign_in
+from tests.e2e.emulator.signed_in import PASSWORD, app_code, second_factor, sign_in
 from tests.e2e.pages import Screen, enter, faults, overflow, serving, settled
 
 pytestmark = pytest.mark.e2e
@@ -94,6 +94,24 @@ def test_whoever_was_invited_chooses_a_password_first(
     page.get_by_label("A new password").fill(PASSWORD)
     page.get_by_role("button", name="Go on").click()
     expect(page.get_by_role("status")).to_have_text("Live")
+
+
+def test_whoever_has_an_authenticator_app_is_asked_for_its_code(
+    console: ConsoleServer, screen: Screen, deployed: Deployed
+) -> None:
+    with second_factor(deployed, "page-two-factors") as secret:
+        page = screen.open(console.url)
+        page.get_by_label("Name or e-mail").fill("page-two-factors")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        code = page.get_by_label("The code of your authenticator app")
+        expect(code).to_be_focused()
+        code.fill(f"{(int(app_code(secret)) + 1) % 10**6:06}")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        code.fill(app_code(secret))
+        page.get_by_role("button", name="Go on").click()
+        expect(page.get_by_role("status")).to_have_text("Live")
 
 
 def test_one_without_a_group_is_told_so(

@@ -92,7 +92,6 @@ def test_an_export_started_in_the_browser_is_watched_and_fills_the_tables(
     """The page is asked for nothing after the click: what changes on it comes over the socket."""
     who = first_engineer(lake.client("cognito-idp"), read_outputs(lake.state.root)["UserPoolId"])
     page = screen.open(console.url)
-    picture(page, "console-sign-in", tmp_path)
     enter(page, who)
     expect(page.get_by_text("There are no tables yet")).to_be_visible()
     page.get_by_role("button", name="Start an export").click()
@@ -106,6 +105,7 @@ def test_an_export_started_in_the_browser_is_watched_and_fills_the_tables(
     expect(page.locator("#runs .nodes")).to_contain_text("job watershed-curate")
     page.get_by_role("main").focus()
     assert (faults(page), overflow(page)) == ([], 0)
+    page.set_viewport_size({"width": 1100, "height": 1180})
     picture(page, "console-light", tmp_path)
     for name, dark, phone in (("console-dark", True, False), ("console-phone", False, True)):
         other = screen.open(console.url, dark=dark, phone=phone)

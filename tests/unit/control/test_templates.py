@@ -94,6 +94,12 @@ def test_a_name_is_the_clients_where_it_gives_one() -> None:
     assert json.loads(call["input"]) == {"name": "mine", "mode": "full"}
 
 
+@pytest.mark.parametrize("text", [*AWKWARD, "ends\n"])
+def test_a_name_that_is_none_reaches_the_service_as_it_is_to_be_refused_there(text: str) -> None:
+    """A validator's `$` lets a line's end through."""
+    assert made("start_export.request", {"name": text})["name"] == text
+
+
 def test_what_may_be_left_out_is_left_out() -> None:
     assert json.loads(made("start_export.request", {})["input"]) == {}
     assert made("start_run.request", {}) == {"Name": "watershed"}

@@ -44,7 +44,7 @@ from glue_jobs.conform.fhir_lines import (
 )
 from glue_jobs.conform.fhir_winners import FEW, KEY, PLACE, tally, winners, with_texts, with_tombstones
 from glue_jobs.lake.erased import blank_erased
-from glue_jobs.lake.keys import in_slots
+from glue_jobs.lake.keys import taken_flags
 from glue_jobs.lake.ledger import record
 from glue_jobs.lake.merge import MergePolicy, write_changes
 from glue_jobs.lake.quarantine import quarantine
@@ -152,13 +152,12 @@ def _write(
         count = sum(each.rows for each in tallies)
         if count:
             replaces = any(each.replacing for each in tallies)
-            within = [f"t.resource_type in ({', '.join(map(literal, sorted(types)))})"]
-            if replaces and few:
-                within.append(in_slots(KEY, chain.from_iterable(each.slots for each in tallies)))
+            within = f"t.resource_type in ({', '.join(map(literal, sorted(types)))})"
+            taken = taken_flags(chain.from_iterable(each.slots for each in tallies)) if few else None
             rows = with_texts(won, tallies, lines, counts.resources).withColumn("run_id", F.lit(run.run_id))
             rows = rows.select(*(column.name for column in RESOURCE_TABLE.columns))
-            policy = MergePolicy(KEY, (), within=" and ".join(within))
-            write_changes(run.spark, rows, table, policy, replaces=replaces)
+            policy = MergePolicy(KEY, (), within=within)
+            write_changes(run.spark, rows, table, policy, replaces=replaces, taken=taken)
         return count
     finally:
         won.unpersist()

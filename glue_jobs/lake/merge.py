@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
+from glue_jobs.lake.keys import in_slots
 from glue_jobs.lake.tables import current_snapshot, iceberg_table, quoted
 
 _SOURCE = "_watershed_changes"
@@ -92,15 +93,21 @@ def merge_newest(
 
 
 def write_changes(
-    spark: SparkSession, changes: DataFrame, table: str, policy: MergePolicy, *, replaces: bool
+    spark: SparkSession,
+    changes: DataFrame,
+    table: str,
+    policy: MergePolicy,
+    *,
+    replaces: bool,
+    taken: bytearray | None = None,
 ) -> None:
     """Write rows of which each key occurs once and beats the table's, in one commit.
 
-    ``replaces`` says that the table may hold some of the keys; else they are appended, unread. ``changes`` is
-    evaluated once.
+    ``replaces`` says that the table may hold some of the keys; else they are appended, unread. ``taken`` flags the
+    slots of all their keys (``keys.taken_flags``), where they are few. ``changes`` is evaluated once.
     """
     if replaces:
-        _merge(spark, changes, table, policy)
+        _merge(spark, changes, table, policy, taken)
     else:
         changes.writeTo(table).append()
 
@@ -138,10 +145,14 @@ def _counts(changes: DataFrame, policy: MergePolicy) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def _merge(spark: SparkSession, changes: DataFrame, table: str, policy: MergePolicy) -> None:
+def _merge(
+    spark: SparkSession, changes: DataFrame, table: str, policy: MergePolicy, taken: bytearray | None
+) -> None:
     on = [f"t.{quoted(name)} <=> s.{quoted(name)}" for name in policy.key]
     if policy.within:
         on.append(f"({policy.within})")
+    if taken is not None:
+        on.append(in_slots(policy.key))
     source = f"{_SOURCE}_{table.rpartition('.')[2]}"
     changes.withColumn("_removes", F.expr(policy.removes)).createOrReplaceTempView(source)
     names = [quoted(name) for name in changes.columns]
@@ -151,7 +162,8 @@ def _merge(spark: SparkSession, changes: DataFrame, table: str, policy: MergePol
             " when matched and s._removes then delete"
             f" when matched then update set {', '.join(f't.{name} = s.{name}' for name in names)}"
             " when not matched and not s._removes then"
-            f" insert ({', '.join(names)}) values ({', '.join(f's.{name}' for name in names)})"
+            f" insert ({', '.join(names)}) values ({', '.join(f's.{name}' for name in names)})",
+            args=None if taken is None else {"taken": taken},
         )
     finally:
         spark.catalog.dropTempView(source)

@@ -32,7 +32,8 @@ def exact_decimals(text: str, need: Need) -> str:
     replacement per key, because Java searches fast for a pattern that starts with fixed text.
     """
     places = need.holders("decimal")
-    exact, suspects = text, []
+    exact = text
+    suspects: list[str] = []
     for key, holders in sorted(places.items()):
         pattern, replacement = rf'"{key}"\s*:\s*({_LOSSY})', f'"{key}":"$1"'
         exact = f"regexp_replace({exact}, {quote_text(pattern)}, {quote_text(replacement)})"

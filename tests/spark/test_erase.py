@@ -41,7 +41,9 @@ def declarations() -> Declarations:
     """Of all curated tables only one: the view of patients."""
     every = load_declarations()
     name = "patient"
-    return Declarations({name: every.views[name]}, {}, {name: every.suites[name]}, {name: every.deid[name]})
+    return Declarations(
+        {name: every.views[name]}, {}, {name: every.suites[name]}, deid={name: every.deid[name]}
+    )
 
 
 def in_twin(lake: FhirLake, mirror: Path) -> list[str]:

@@ -25,10 +25,10 @@ Call = tuple[str, str, str, dict[str, Any]]
 
 _FOLDERS = {
     "landing": ("items", "fhir", "fhir_changes", "quarantine/source=items", "quarantine/source=fhir_changes", "replayed"),
-    "lake": ("warehouse/watershed_curated", "warehouse/watershed_conformed", "warehouse/watershed_ops"),
+    "lake": tuple(f"warehouse/watershed_{zone}" for zone in ("curated", "curated_deid", "conformed", "ops")),
     "exports": ("exports", "manifests", "AWSDynamoDB"),
     "failures": ("aws/lambda",),
-    "results": ("watershed",),
+    "results": ("watershed", "watershed-research"),
     "docs": ("",),
     "logs": ("",),
 }  # fmt: skip
@@ -58,6 +58,12 @@ def calls(emulator: Emulator, settings: Settings) -> Iterator[Call]:
             yield f"get {place}", "s3", "get_object", where
             yield f"put {place}", "s3", "put_object", {**where, "Body": "x", "ContentMD5": _WRONG}
             yield f"delete {place}", "s3", "delete_object", {**where, "Key": f"{where['Key']}-absent"}
+    quarantine = {"Bucket": settings.bucket("landing"), "Prefix": "quarantine/", "MaxKeys": 1}
+    yield "list landing/quarantine", "s3", "list_objects_v2", quarantine
+    for secret in emulator.client("secretsmanager").list_secrets()["SecretList"]:
+        short = secret["Name"].removeprefix(f"{settings.prefix}-")
+        absent = {"SecretId": secret["ARN"], "VersionId": "0" * 32}
+        yield f"read {short}", "secretsmanager", "get_secret_value", absent
     nothing = {"probe": {"S": "x"}}
     for name in emulator.client("dynamodb").list_tables()["TableNames"]:
         short = name.removeprefix(f"{settings.prefix}-")
@@ -78,7 +84,7 @@ def calls(emulator: Emulator, settings: Settings) -> Iterator[Call]:
         yield f"see {short}", "sqs", "get_queue_attributes", {"QueueUrl": url}
         absent = {"QueueUrl": url, "ReceiptHandle": "absent"}
         yield f"consume {short}", "sqs", "delete_message", absent
-    for zone in ("landing", "conformed", "curated", "ops"):
+    for zone in ("landing", "conformed", "curated", "curated_deid", "ops"):
         database = settings.database(zone)
         yield f"list {zone} tables", "glue", "get_tables", {"DatabaseName": database}
         absent = {"DatabaseName": database, "Name": "absent"}

@@ -24,11 +24,13 @@ _LANDING = {
         "replayed",
     )
 }
-_LAKE = [f"lake/warehouse/watershed_{zone}" for zone in ("conformed", "curated", "ops")]
+_LAKE = [f"lake/warehouse/watershed_{zone}" for zone in ("conformed", "curated", "curated_deid", "ops")]
 _JOBS = {
     *_LANDING,
     *(f"{verb} {place}" for verb in ("get", "put", "delete") for place in (*_LAKE, "docs")),
-    *(f"list {zone} tables" for zone in ("conformed", "curated", "ops")),
+    *(f"list {zone} tables" for zone in ("conformed", "curated", "curated_deid", "ops")),
+    "list landing/quarantine",
+    "read twin-secret",
     "put landing/quarantine/source=items",
     "put landing/quarantine/source=fhir_changes",
 }
@@ -59,6 +61,7 @@ REACH: dict[str, set[str]] = {
     "land-export": {"get exports/exports", "get exports/manifests", "get landing/fhir", "put landing/fhir"},
     "publish-resources": {"get landing/fhir", "put events watershed-resources"},
     "list-tables": {"list conformed tables", "list curated tables"},
+    "list-quarantine": {"list landing/quarantine"},
     "shape-token": {"get analysts"},
     "keep-roster": {"put connections", "delete connections"},
     "socket-publish": {
@@ -93,12 +96,19 @@ REACH: dict[str, set[str]] = {
     "healthlake-export": {"put exports/exports"},
     # --- people
     "analysts": _ANALYSTS,
+    "researchers": {
+        "get lake/warehouse/watershed_curated_deid",
+        "list curated_deid tables",
+        "get results/watershed-research",
+        "put results/watershed-research",
+    },
     "engineers": {
         *_ANALYSTS,
         *_LANDING,
         *(f"get {place}" for place in (*_LAKE, "docs", "failures/aws/lambda")),
         *(f"get exports/{folder}" for folder in ("exports", "manifests", "AWSDynamoDB")),
-        *(f"list {zone} tables" for zone in ("landing", "conformed", "curated", "ops")),
+        *(f"list {zone} tables" for zone in ("landing", "conformed", "curated", "curated_deid", "ops")),
+        "list landing/quarantine",
         "start jobs", "start exports",
     },
 }  # fmt: skip

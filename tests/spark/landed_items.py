@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import yaml
 from pyspark.sql import SparkSession
@@ -17,6 +20,7 @@ from glue_jobs.conform.items import conform_items
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.run import Run, job_run
 from lambdas.land_item_changes.sink import plan_batch
+from lambdas.partition_item_changes.transform import plan_transform
 from lambdas.shared.item_change import ItemTypeIndex, Landed
 from lambdas.shared.landing_object import LandingObject
 from schemas.item_type import ItemType, read_item_type
@@ -89,6 +93,24 @@ class Lake:
         for each in plan.objects:
             self.write(each.key, each.body())
         return list(plan.objects)
+
+    def land_by_firehose(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Land a batch as Firehose and its function do: what the function answers, an object per partition,
+        and what it writes itself."""
+        batch = [
+            {"recordId": str(number), "data": b64encode(json.dumps(each).encode()).decode()}
+            for number, each in enumerate(records)
+        ]
+        plan = plan_transform(batch, ItemTypeIndex(self.item_types), LANDED)
+        bodies: dict[str, bytes] = {}
+        for answer in plan.answers:
+            if answer["result"] == "Ok":
+                partition = answer["metadata"]["partitionKeys"]["partition"]
+                bodies[partition] = bodies.get(partition, b"") + b64decode(answer["data"])
+        for partition, body in bodies.items():
+            self.write(f"{partition}watershed-items-1-{uuid4()}.ndjson.gz", gzip.compress(body))
+        for each in plan.objects:
+            self.write(each.key, each.body())
 
     def write(self, key: str, body: bytes) -> None:
         path = self.landing / key

@@ -1,4 +1,5 @@
-"""Random histories, delivered in any order, twice or more, split into runs: the tables are what they were."""
+"""Random histories, delivered in any order, twice or more, by the direct sink and by Firehose, split into runs:
+the tables are those of the changes."""
 
 from __future__ import annotations
 
@@ -103,8 +104,9 @@ def test_any_delivery_gives_the_tables_of_the_changes(
     for run in range(runs):
         part = deliveries[run::runs]
         cut = dice.randrange(len(part))
-        lake.land(part[:cut])
-        lake.land(part[cut:])
+        # By either delivery, and some changes by both.
+        for batch in (part[:cut], part[cut:]):
+            dice.choice([lake.land, lake.land_by_firehose])(batch)
         lake.conform()
 
     live = 0

@@ -5,11 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType, _parse_datatype_string
 
 from glue_jobs.lake import ledger
 from glue_jobs.lake.arguments import JobArguments
@@ -23,6 +28,7 @@ from glue_jobs.lake.tables import (
     TableSpec,
     current_snapshot,
     ensure_table,
+    few_rows,
     iceberg_table,
     snapshot_properties,
 )
@@ -41,6 +47,28 @@ SPEC = TableSpec(
     "Things.",
 )
 POLICY = MergePolicy(("id",), ("version",), delete_when="gone")
+
+
+def test_rows_at_hand_reach_spark_as_they_are(spark: SparkSession) -> None:
+    schema = _parse_datatype_string(
+        "text string, whole bigint, exact decimal(38,9), real double, flag boolean, day date, at timestamp, "
+        "texts array<string>"
+    )
+    assert isinstance(schema, StructType)
+    at = datetime(1899, 12, 31, 23, 59, 59, 999_999, UTC)
+    exact = Decimal("12345678901234567890123456789.123456789")
+    rows = [
+        ('a "b" \\ \u2028 ü 𝒳', -(2**63), exact, 0.1, True, date(1582, 10, 15), at, ["x", ""]),
+        (None,) * 8,
+    ]
+    found = few_rows(spark, rows, schema)
+    assert found.schema == schema
+    assert [tuple(row) for row in found.withColumn("at", F.unix_micros("at")).collect()] == [
+        (*rows[0][:6], round(at.timestamp() * 1_000_000), rows[0][7]),
+        rows[1],
+    ]
+    with pytest.raises((PySparkException, Py4JJavaError)):
+        few_rows(spark, [("a", "no number", None, None, None, None, None, None)], schema).collect()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.item_keys import table_keys
-from infra.settings import BUCKETS, Settings
+from infra.settings import BUCKETS, CONSOLE_BUCKETS, Settings
 from schemas.item_type import load_item_types
 
 BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
@@ -169,7 +169,8 @@ def _existing_streams(account: Account) -> Iterator[str]:
 def _names_are_free(account: Account) -> Iterator[str]:
     """A first deployment makes these, and could not where they are already."""
     settings, s3 = account.settings, account.client("s3")
-    for bucket in map(settings.bucket, BUCKETS):
+    purposes = (*BUCKETS, *CONSOLE_BUCKETS) if settings.console else BUCKETS
+    for bucket in map(settings.bucket, purposes):
         try:
             s3.head_bucket(Bucket=bucket)
         except ClientError as error:

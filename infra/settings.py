@@ -15,6 +15,8 @@ NEW_DATASTORE = "new"
 
 BUCKETS = ("landing", "lake", "exports", "results", "docs", "failures", "logs")
 """What each bucket is for, and the second part of its name."""
+CONSOLE_BUCKETS = ("console", "console-logs")
+"""Those that there are besides, where the console is served."""
 
 TWINS = ("none", "shift", "year")
 CHANGE_FEEDS = ("none", "cloudtrail", "subscription")
@@ -332,7 +334,7 @@ class Settings:
         ------
         KeyError : there is no bucket for that purpose
         """
-        if purpose not in BUCKETS:
+        if purpose not in (*BUCKETS, *CONSOLE_BUCKETS):
             raise KeyError(purpose)
         return f"{self.prefix}-{purpose}-{self.account}-{self.region}"
 

@@ -37,6 +37,9 @@ WRONG: list[tuple[str, object]] = [
     ("api_certificate_arn", "arn:aws:acm:us-east-1:123456789012:certificate/1"),
     ("api_base_path", "a/b"),
     ("web_acl_arn", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/w/1"),
+    ("console_domain_name", "https://lake.example.org"),
+    ("console_certificate_arn", "arn:aws:acm:eu-west-1:123456789012:certificate/1"),
+    ("console_web_acl_arn", "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/w/1"),
 ]
 
 

@@ -60,10 +60,6 @@ def calls(emulator: Emulator, settings: Settings) -> Iterator[Call]:
             yield f"delete {place}", "s3", "delete_object", {**where, "Key": f"{where['Key']}-absent"}
     quarantine = {"Bucket": settings.bucket("landing"), "Prefix": "quarantine/", "MaxKeys": 1}
     yield "list landing/quarantine", "s3", "list_objects_v2", quarantine
-    for secret in emulator.client("secretsmanager").list_secrets()["SecretList"]:
-        short = secret["Name"].removeprefix(f"{settings.prefix}-")
-        absent = {"SecretId": secret["ARN"], "VersionId": "0" * 32}
-        yield f"read {short}", "secretsmanager", "get_secret_value", absent
     nothing = {"probe": {"S": "x"}}
     for name in emulator.client("dynamodb").list_tables()["TableNames"]:
         short = name.removeprefix(f"{settings.prefix}-")

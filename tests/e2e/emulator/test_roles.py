@@ -1,7 +1,8 @@
 """What each role of the stack reaches on an emulator that enforces it, and that it reaches nothing else.
 
 That each function can do its work is shown by the tests that make it work, on emulators that enforce roles too:
-the exports and the control plane here, the deliveries of items and the change feeds in modules of their own.
+the exports and the control plane here, the deliveries of items and the change feeds in modules of their own. The
+twin's secret is left to the template's test: the emulator's CloudFormation refers to a secret by its name, AWS by ARN.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ _JOBS = {
     *(f"{verb} {place}" for verb in ("get", "put", "delete") for place in (*_LAKE, "docs")),
     *(f"list {zone} tables" for zone in ("conformed", "curated", "curated_deid", "ops")),
     "list landing/quarantine",
-    "read twin-secret",
     "put landing/quarantine/source=items",
     "put landing/quarantine/source=fhir_changes",
 }
@@ -58,7 +58,11 @@ REACH: dict[str, set[str]] = {
         "see export-poll", "consume export-poll", "send export-poll",
         "put exports/manifests", "answer tasks",
     },
-    "land-export": {"get exports/exports", "get exports/manifests", "get landing/fhir", "put landing/fhir"},
+    # A copy that is not there yet is told from one that may not be read by a right to list, which is of the whole bucket.
+    "land-export": {
+        "list landing/quarantine",
+        "get exports/exports", "get exports/manifests", "get landing/fhir", "put landing/fhir",
+    },
     "publish-resources": {"get landing/fhir", "put events watershed-resources"},
     "list-tables": {"list conformed tables", "list curated tables"},
     "list-quarantine": {"list landing/quarantine"},
@@ -76,7 +80,7 @@ REACH: dict[str, set[str]] = {
     "admit-analyst": {"get analysts", "put analysts", "update analysts", "delete analysts", "delete users"},
     "disable-analyst": {"update analysts"},
     # --- Glue
-    "crawl": {*_LANDING, "list landing tables"},
+    "crawl": {*_LANDING, "list landing/quarantine", "list landing tables"},
     "jobs": _JOBS,
     "erase-job": {
         *_JOBS,
@@ -122,4 +126,7 @@ def test_each_role_reaches_what_its_work_needs_and_nothing_else(deployed: Deploy
     )
     assert roles == sorted(REACH)
     reach = Reach(deployed.emulator, deployed.settings)
-    assert {role: reach.of(role) for role in roles} == REACH
+    reached = {role: reach.of(role) for role in roles}
+    more = {role: sorted(found - REACH[role]) for role, found in reached.items() if found - REACH[role]}
+    less = {role: sorted(REACH[role] - found) for role, found in reached.items() if REACH[role] - found}
+    assert (more, less) == ({}, {})

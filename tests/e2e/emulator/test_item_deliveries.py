@@ -135,7 +135,10 @@ REACH: dict[str, set[str]] = {
         "put patient-activity",
         *(f"{verb} {queue}" for verb in ("see", "consume") for queue in _CONSUMED),
     },
-    "item-changes": _LANDING,
+    "item-changes": {
+        *_LANDING,
+        "list landing/quarantine",
+    },  # Firehose asks for a right to list, of the whole bucket
     "land-registry": {"send parked-changes"},
     "tell-registry": {"send tell-registry-dlq", "put events watershed-item-changes"},
 }

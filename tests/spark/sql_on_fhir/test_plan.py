@@ -59,14 +59,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+UNCUT = {"spark.sql.maxPlanStringLength": str(2**30), "spark.sql.debug.maxToStringFields": "10000"}
+
+
 def physical(frame: DataFrame) -> str:
     """The physical plan, with that of cached frames inside, uncut."""
-    limit = frame.sparkSession.conf.get("spark.sql.maxPlanStringLength")
-    frame.sparkSession.conf.set("spark.sql.maxPlanStringLength", str(2**30))
+    conf = frame.sparkSession.conf
+    before = {name: conf.get(name) for name in UNCUT}
+    for name, value in UNCUT.items():
+        conf.set(name, value)
     try:
-        return str(frame._jdf.queryExecution().executedPlan().treeString(True, False, 10_000, False))
+        return str(frame._jdf.queryExecution().executedPlan().treeString())
     finally:
-        frame.sparkSession.conf.set("spark.sql.maxPlanStringLength", str(limit))
+        for name, held in before.items():
+            conf.set(name, str(held))
 
 
 @contextmanager

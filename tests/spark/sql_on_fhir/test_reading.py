@@ -127,7 +127,7 @@ LINES: Mapping[str, Line] = {
         '"female"', '["female"]', "gender", ['["female"]'], ("Patient.gender", "an array where a string")
     ),
     "an object for a string": changes(
-        '"female"', '{"a": 1}', "gender", ['{"a":1}'], ("Patient.gender", "an object where a string belongs")
+        '"female"', '{"a":1}', "gender", ['{"a":1}'], ("Patient.gender", "an object where a string belongs")
     ),
     "a number for a string": changes(
         '"female"', "17", "gender", ["17"], ("Patient.gender", "a number where a string belongs")

@@ -140,19 +140,19 @@ def _maintain(lake: Lake) -> None:
     from datetime import timedelta
 
     from glue_jobs.lake.maintenance import maintain_table
-    from glue_jobs.maintain import tables
+    from glue_jobs.lake.tables import tables_in
 
-    for table in tables(lake.spark, lake.name, "watershed_curated"):
+    for table in tables_in(lake.spark, lake.name, "watershed_curated"):
         maintain_table(lake.spark, table, timedelta(days=7))
 
 
 def _live_bytes(lake: Lake, database: str) -> int:
     """Bytes of the data and delete files that the tables show now."""
-    from glue_jobs.lake.tables import iceberg_table
-    from glue_jobs.maintain import tables
+    from glue_jobs.lake.tables import iceberg_table, tables_in
 
     found = (
-        iceberg_table(lake.spark, each).currentSnapshot() for each in tables(lake.spark, lake.name, database)
+        iceberg_table(lake.spark, each).currentSnapshot()
+        for each in tables_in(lake.spark, lake.name, database)
     )
     return sum(int(dict(each.summary()).get("total-files-size", 0)) for each in found if each is not None)
 

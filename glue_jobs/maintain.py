@@ -13,8 +13,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from pyspark.sql import SparkSession
-
 from glue_jobs.curation.declarations import CURATED
 from glue_jobs.curation.inputs import needed_snapshots
 from glue_jobs.deid.twin import TWIN
@@ -25,7 +23,7 @@ from glue_jobs.lake.log import log
 from glue_jobs.lake.maintenance import maintain_table
 from glue_jobs.lake.run import Run, job_run
 from glue_jobs.lake.session import spark_session
-from glue_jobs.lake.tables import iceberg_table
+from glue_jobs.lake.tables import iceberg_table, tables_in
 from schemas.layout import Layouts, load_layouts
 
 JOB = "maintain"
@@ -44,11 +42,11 @@ def maintain(run: Run, layouts: Layouts) -> None:
     MaintenanceFailed : naming the tables that failed
     """
     databases = (*DATABASES, TWIN) if run.arguments.deid else DATABASES
-    made = [each for name in databases for each in tables(run.spark, run.catalog, name) if CURATED in name]
+    made = [each for name in databases for each in tables_in(run.spark, run.catalog, name) if CURATED in name]
     needed = needed_snapshots(run.spark, made)
     failed: dict[str, str] = {}
     for database in databases:
-        for table in tables(run.spark, run.catalog, database):
+        for table in tables_in(run.spark, run.catalog, database):
             try:
                 layout = layouts.of(database.removeprefix("watershed_"), table.rpartition(".")[2])
                 apply_layout(run.spark, iceberg_table(run.spark, table), layout)
@@ -62,14 +60,6 @@ def maintain(run: Run, layouts: Layouts) -> None:
     if failed:
         named = ", ".join(f"{table} ({error})" for table, error in failed.items())
         raise MaintenanceFailed(f"Not maintained: {named}", "Run it again when no other job is writing")
-
-
-def tables(spark: SparkSession, catalog: str, database: str) -> list[str]:
-    """Full names of a database's tables; none where it does not exist yet."""
-    if not spark.catalog.databaseExists(f"{catalog}.{database}"):
-        return []
-    rows = spark.sql(f"show tables in {catalog}.{database}").collect()
-    return sorted(f"{catalog}.{database}.{row.tableName}" for row in rows)
 
 
 def main(argv: Sequence[str]) -> None:

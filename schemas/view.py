@@ -51,6 +51,11 @@ class View:
     definition: Mapping[str, Any]
     file: Path
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns by which the rows of one resource are found, as a model's key finds its rows."""
+        return (KEY_COLUMN,)
+
     @cached_property
     def columns(self) -> tuple[ViewColumn, ...]:
         """The table's columns, in order; of a union those of its first branch, which the others repeat."""

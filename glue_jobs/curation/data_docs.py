@@ -22,7 +22,7 @@ from glue_jobs.curation.rows import SOURCE
 from glue_jobs.lake.log import log
 from glue_jobs.lake.objects import put_object
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE
-from glue_jobs.lake.run import RUN_ID_PROPERTY, Run
+from glue_jobs.lake.run import RUN_ID_PROPERTY, Run, begun_at
 from glue_jobs.lake.tables import iceberg_table, snapshot_properties, table_exists
 from schemas.model import Model
 from schemas.view import View
@@ -75,11 +75,7 @@ def _published_at(table: Any) -> datetime | None:
     Not the snapshot's own time: compaction makes snapshots too.
     """
     run_id = snapshot_properties(table).get(RUN_ID_PROPERTY)
-    return None if run_id is None else datetime.strptime(run_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return None if run_id is None else begun_at(run_id)
 
 
 def _check(row: Mapping[str, Any]) -> CheckReport:
@@ -107,7 +103,7 @@ def _last_checks(run: Run) -> dict[str, list[Mapping[str, Any]]]:
     found: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows.withColumn("checked_at", F.unix_micros("checked_at")).collect():
         each = row.asDict()
-        each["checked_at"] = _moment(each["checked_at"] // 1000)
+        each["checked_at"] = datetime.fromtimestamp(each["checked_at"] / 1_000_000, UTC)
         found.setdefault(row.table_name, []).append(each)
     return found
 

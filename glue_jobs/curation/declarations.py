@@ -15,7 +15,7 @@ from schemas.expectation import Suite, load_suites
 from schemas.item_type import load_item_types
 from schemas.layout import LAYOUTS_FILE, Layouts, load_layouts
 from schemas.model import Model, load_models
-from schemas.view import KEY_COLUMN, View, load_views
+from schemas.view import View, load_views
 
 CURATED = "watershed_curated"
 DATABASES: Mapping[str, str] = {"curated": CURATED, "conformed": "watershed_conformed"}
@@ -60,7 +60,7 @@ def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
     for name, suite in suites.items():
         if name not in files:
             raise SchemaError(suite.file, "table", f"{name!r} is neither a view nor a model")
-        _check_keys_halt(suite, models[name].key if name in models else (KEY_COLUMN,))
+        _check_keys_halt(suite, (views | models)[name].key)
     layouts = load_layouts(folder / LAYOUTS_FILE.name)
     for name in layouts.tables:
         zone, _, table = name.partition(".")

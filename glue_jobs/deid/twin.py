@@ -44,11 +44,12 @@ from glue_jobs.lake.tables import (
     quoted,
     read_at,
     table_exists,
+    tables_in,
 )
 from schemas import SchemaError
 from schemas.deid_table import DeidTable, undeclared
 from schemas.model import Dependency, Model
-from schemas.view import KEY_COLUMN, View
+from schemas.view import View
 
 TWIN = "watershed_curated_deid"
 _ONE_TO_ONE = ("key", "keep")
@@ -112,12 +113,9 @@ def report_undeclared(run: Run, declarations: Declarations) -> list[SchemaError]
 
 def remove_undeclared(run: Run, declarations: Declarations) -> None:
     """Drop the twin's tables that no declaration has any more, files and history included."""
-    database = f"{run.catalog}.{TWIN}"
-    if not run.spark.catalog.databaseExists(database):
-        return
-    for row in run.spark.sql(f"show tables in {database}").collect():
-        if row.tableName not in declarations.deid:
-            run.spark.sql(f"drop table {database}.{quoted(row.tableName)} purge")
+    for table in tables_in(run.spark, run.catalog, TWIN):
+        if table.rpartition(".")[2] not in declarations.deid:
+            run.spark.sql(f"drop table {table} purge")
 
 
 def declared_tables(declarations: Declarations) -> Iterator[tuple[DeidTable, View | Model]]:
@@ -220,13 +218,9 @@ def _ensure(run: Run, table: DeidTable, of: View | Model, types: Mapping[str, st
     return ensure_table(run.spark, run.catalog, TableSpec(f"{TWIN}.{table.table}", columns, description))
 
 
-def _key(of: View | Model) -> tuple[str, ...]:
-    return of.key if isinstance(of, Model) else (KEY_COLUMN,)
-
-
 def _follows_keys(table: DeidTable, of: View | Model) -> bool:
     """Whether rows of the twin can be replaced by key: its keys tell apart what the table's keys do."""
-    return all(table.treatments.get(name) in _ONE_TO_ONE for name in _key(of))
+    return all(table.treatments.get(name) in _ONE_TO_ONE for name in of.key)
 
 
 @contextmanager

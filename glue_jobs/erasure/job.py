@@ -17,7 +17,7 @@ from glue_jobs.erasure.tables import delete_rows, erased_resources, still_naming
 from glue_jobs.lake.erased import FHIR, ITEM, item_key, remember
 from glue_jobs.lake.errors import AuditFailed
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import quoted, table_exists
+from glue_jobs.lake.tables import table_exists, tables_in
 from schemas import ItemType
 
 DATABASES = ("watershed_conformed", "watershed_curated", "watershed_ops")
@@ -89,21 +89,17 @@ def _rebuild(run: Run, declarations: Declarations) -> list[str]:
 
 def _empty_unmade(run: Run, not_rebuilt: list[str]) -> None:
     """Empty the tables of the twin that could not be made anew: of them nobody could tell whose a row is."""
-    if not run.arguments.deid or not run.spark.catalog.databaseExists(f"{run.catalog}.{TWIN}"):
+    if not run.arguments.deid:
         return
-    for row in run.spark.sql(f"show tables in {run.catalog}.{TWIN}").collect():
-        if TWIN_ZONE in not_rebuilt or f"{TWIN_ZONE}.{row.tableName}" in not_rebuilt:
-            run.spark.sql(f"delete from {run.catalog}.{TWIN}.{quoted(row.tableName)} where true")
+    for table in tables_in(run.spark, run.catalog, TWIN):
+        if TWIN_ZONE in not_rebuilt or f"{TWIN_ZONE}.{table.rpartition('.')[2]}" in not_rebuilt:
+            run.spark.sql(f"delete from {table} where true")
 
 
 def _all_tables(run: Run) -> list[str]:
     """Full names of every table of the lake."""
-    found = []
-    for database in (*DATABASES, TWIN) if run.arguments.deid else DATABASES:
-        if run.spark.catalog.databaseExists(f"{run.catalog}.{database}"):
-            rows = run.spark.sql(f"show tables in {run.catalog}.{database}").collect()
-            found += sorted(f"{run.catalog}.{database}.{row.tableName}" for row in rows)
-    return found
+    databases = (*DATABASES, TWIN) if run.arguments.deid else DATABASES
+    return [table for each in databases for table in tables_in(run.spark, run.catalog, each)]
 
 
 def _stays(cleaned: Cleaned) -> dict[str, int]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StringType, StructField, StructType
 
-from glue_jobs.lake.tables import literal, quoted
+from glue_jobs.lake.tables import few_rows, literal, quoted
 
 FEW = 2_000
 """Up to here keys stand in the query itself: no join to plan and run, and Iceberg skips the files whose
@@ -87,7 +88,8 @@ class KeySet:
         """The keys as a frame."""
         if self.frame is not None:
             return self.frame
-        return spark.createDataFrame([(key,) for key in self.few or ()], f"{quoted(self.columns[0])} string")
+        schema = StructType([StructField(self.columns[0], StringType())])
+        return few_rows(spark, [(key,) for key in self.few or ()], schema)
 
     def predicate(self) -> str:
         """The set as a SQL predicate over its one column; only where ``few`` holds it."""

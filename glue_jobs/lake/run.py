@@ -58,9 +58,13 @@ def new_run_id(after: str = "") -> str:
     return f"{stamp}-{secrets.token_hex(4)}"
 
 
+def begun_at(run_id: str) -> datetime:
+    """The second at which a run was named."""
+    return datetime.strptime(run_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+
+
 def _milliseconds(run_id: str) -> int:
-    second = datetime.strptime(run_id[:15] + "+0000", "%Y%m%dT%H%M%S%z")
-    return int(second.timestamp()) * 1000 + int(run_id[15:18])
+    return int(begun_at(run_id).timestamp()) * 1000 + int(run_id[15:18])
 
 
 @dataclass

@@ -109,6 +109,14 @@ def table_exists(spark: SparkSession, full_name: str) -> bool:
     return spark.catalog.tableExists(full_name)
 
 
+def tables_in(spark: SparkSession, catalog: str, database: str) -> list[str]:
+    """Full names of a database's tables; none where it does not exist yet."""
+    if not spark.catalog.databaseExists(f"{catalog}.{database}"):
+        return []
+    rows = spark.sql(f"show tables in {catalog}.{database}").collect()
+    return sorted(f"{catalog}.{database}.{row.tableName}" for row in rows)
+
+
 def append_rows(spark: SparkSession, full_name: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Append a few rows, given in the table's column order, in one file and one commit; none: no commit."""
     if rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from local.errors import LocalError
 
 _POLL_SECONDS = 0.3
+_NOT_LANDED = re.compile(r"Export job ([0-9a-f]+) is not lost")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ def await_export(
 def _remedy(described: Mapping[str, Any]) -> str:
     if str(described.get("cause", "")).startswith("InvalidRequest"):
         return "Nothing was exported. What each option takes: watershed export --help"
+    kept = _NOT_LANDED.search(str(described.get("cause", "")))
+    if kept:
+        return f"Land what was exported: watershed export --redrive {kept[1]} (or export again: watershed export)"
     return "The watermark did not move, so the next export repeats it: watershed export"
 
 

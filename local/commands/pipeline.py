@@ -32,12 +32,18 @@ class Mode(StrEnum):
 
 def run_export(stack: Stack, terminal: Terminal, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """An export through the Step Functions workflow, until all its files have landed."""
-    with terminal.step(f"Export from HealthLake ({request.get('mode', 'incremental')})") as step:
+    with terminal.step(_title(request)) as step:
         stepfunctions = stack.client("stepfunctions")
         execution = start_export(stepfunctions, stack.export_machine_arn, request)
         end = await_export(stepfunctions, execution, step.note)
         step.result = _landed(end.output)
     return {"execution": execution, **end.output}
+
+
+def _title(request: Mapping[str, Any]) -> str:
+    if request.get("redrive"):
+        return f"Land export job {str(request['redrive'])[:8]}"
+    return f"Export from HealthLake ({request.get('mode', 'incremental')})"
 
 
 def _landed(output: Mapping[str, Any]) -> str:

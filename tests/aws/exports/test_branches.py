@@ -87,10 +87,13 @@ def test_a_full_export_that_could_not_land_is_landed_by_a_redrive_without_anothe
     world.lake.put_all(patients("a", "b", "c"))
     deploy(world)
     world.fail_landing = 1000
-    assert world.run({"mode": "full"})["status"] == "FAILED"
+    failed = world.run({"mode": "full"})
+    assert failed["status"] == "FAILED"
     began = world.record("CURRENT_RUN")["triggerTime"]
     (job,) = world.lake.exports()
     job_id = job["exportJobProperties"]["jobId"]
+    # Who hears of the failure learns what to do, and of which job.
+    assert f"Export job {job_id} is not lost: start a run with redrive" in failed["cause"]
     world.fail_landing = 0
     world.lake.put_all(patients("late"))
     ended = world.run({"redrive": job_id})

@@ -14,7 +14,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeSerializer
 
-from benchmarks.exports_data import FULL, PATIENTS, SEED, Landed, copied_id, land_population
+from benchmarks.exports_data import FULL, PATIENTS, SEED, Landed, copied_id, land_population, manifest_key
 from lambdas.land_item_changes.sink import plan_batch
 from lambdas.shared.item_change import ItemTypeIndex
 from lambdas.shared.item_change import Landed as LandedItems
@@ -70,7 +70,7 @@ def _stage_resources(work: Path, size: int, cache: Path, sets: Mapping[str, int]
     landed = land_population(every, size, cache, sets)
     for name, moment in _SUBMITTED.items():
         landed.commit(name, moment)
-        for key in [f"fhir/_exports/{name}.json", *(str(file["key"]) for file in landed.files[name])]:
+        for key in [manifest_key(name, moment), *(str(file["key"]) for file in landed.files[name])]:
             _move(every / key, work / name / key)
     shutil.rmtree(every)
     return landed.bytes + _stage_items(work, landed, cache, sets)

@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any
 
+from lambdas.shared.export_manifest import landed_key
 from local.sample.population import Population, generate_population
 
 PATIENTS, SEED = 200, 1
@@ -46,9 +48,14 @@ class Landed:
             "job_id": export, "status": "COMPLETED", "submitted_at": submitted_at, "mode": "incremental",
             "since": None, "types": [], "files": self.files.get(export, []), "deleted": [], "errors": [],
         }  # fmt: skip
-        path = self.landing / "fhir" / "_exports" / f"{export}.json"
+        path = self.landing / manifest_key(export, submitted_at)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(manifest))
+
+
+def manifest_key(export: str, submitted_at: str) -> str:
+    """Where the manifest of an export goes that landed when it was submitted."""
+    return landed_key(export, datetime.fromisoformat(submitted_at))
 
 
 def land_population(

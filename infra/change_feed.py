@@ -235,7 +235,10 @@ class CallFeed(ChangeFeed):
                 allow(
                     "WriteListings",
                     ["s3:PutObject"],
-                    [self.storage.landing.arn_for_objects("fhir/_exports/listing-*")],
+                    [
+                        self.storage.landing.arn_for_objects("fhir/_exports/listing-*"),
+                        self.storage.landing.arn_for_objects("fhir/_manifests/*/listing-*"),
+                    ],
                     reason="Listings are named for their type and time.",
                 ),
             ],

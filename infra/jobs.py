@@ -23,6 +23,9 @@ WORKER_TYPE = "G.1X"
 JOB_TIMEOUT_MINUTES = 120
 """The default of eight hours lets a hung job cost eight hours."""
 
+RECENT_DAYS = "2"
+"""Changes land minutes after they were made, at most a day (what a stream keeps): older folders are listed daily."""
+
 _JOB_LOGS = "/aws-glue/jobs"
 
 
@@ -116,6 +119,7 @@ class Jobs(Construct):
             "--landing_uri": f"s3://{storage.landing.bucket_name}/",
             "--docs_uri": f"s3://{storage.docs.bucket_name}/",
             "--catalog": "lake",
+            "--recent_days": RECENT_DAYS,
             "--metrics_namespace": settings.metrics_namespace,
             "--conf": spark_configuration(warehouse(storage.lake), settings.region),
             "--datalake-formats": "iceberg",

@@ -1,6 +1,7 @@
 """Exports that have landed, by the manifests that the export workflow leaves when every file is there.
 
-A manifest lies at ``fhir/_exports/<job id>.json``; the files it names are below ``fhir/``::
+A manifest lies at ``fhir/_manifests/year=…/month=…/day=…/<job id>.json``, by the day on which its export had
+landed; the files it names are elsewhere below ``fhir/``::
 
     {"job_id", "status", "submitted_at", "mode", "types": [], "since",
      "files": [{"type", "key", "size"}], "deleted": [{"key", "size"}], "errors": [{"key", "size"}]}
@@ -20,10 +21,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from glue_jobs.lake.errors import LakeError, Terminal
-from glue_jobs.lake.ledger import LandingObject, list_objects, new_objects, object_key, uris
+from glue_jobs.lake.ledger import news, object_key, uris
+from glue_jobs.lake.listing import LandingObject, list_objects
 from glue_jobs.lake.run import Run
 
-MANIFESTS = "fhir/_exports/"
+MANIFESTS = "fhir/_manifests/"
+EXPORT_FILES = "fhir/_exports/"
+"""Below here lie an export's lists of deletions and its errors, which are no resources."""
 
 
 class ManifestError(LakeError, Terminal):
@@ -70,21 +74,25 @@ class Export:
         return not self.types or resource_type in self.types
 
 
-def new_exports(run: Run) -> tuple[list[Export], list[LandingObject]]:
-    """The exports that the job has not consumed, in the order they were asked for, and their manifests.
+def new_exports(run: Run) -> tuple[list[Export], Sequence[LandingObject]]:
+    """The exports that the job has not consumed, in the order they were asked for, and what is to be recorded
+    once they are in the table.
 
     Raises
     ------
     ManifestError : naming the manifest or the file
     """
-    objects = [
-        each
-        for each in new_objects(run, MANIFESTS, (".json",))
-        if run.arguments.export_id in (None, each.key.removeprefix(MANIFESTS).removesuffix(".json"))
-    ]
+    found = news(run, MANIFESTS, (".json",))
+    only = run.arguments.export_id
+    objects = [each for each in found.objects if only in (None, export_of(each.key))]
     exports = read_exports(run.spark, run.arguments.landing_uri, objects)
     check_files(run.spark, run.arguments.landing_uri, exports)
-    return exports, objects
+    return exports, objects if only else found.consumed
+
+
+def export_of(manifest_key: str) -> str:
+    """The id of the export that a manifest is of."""
+    return manifest_key.rpartition("/")[2].removesuffix(".json")
 
 
 def read_exports(spark: SparkSession, landing_uri: str, objects: Sequence[LandingObject]) -> list[Export]:
@@ -93,8 +101,9 @@ def read_exports(spark: SparkSession, landing_uri: str, objects: Sequence[Landin
         return []
     texts = spark.read.text(uris(objects, landing_uri), wholetext=True)
     rows = texts.select(object_key(landing_uri).alias("key"), "value").collect()
-    exports = [parse_export(row.key, row.value) for row in rows]
-    return sorted(exports, key=lambda export: (export.submitted_at, export.id))
+    # A commit that was repeated at midnight left a manifest on either day.
+    exports = {each.id: each for each in (parse_export(row.key, row.value) for row in rows)}
+    return sorted(exports.values(), key=lambda export: (export.submitted_at, export.id))
 
 
 def parse_export(key: str, text: str) -> Export:

@@ -97,7 +97,7 @@ def conform_fhir(run: Run) -> None:
     run.read("changes", len(changes.objects))
     if changes.objects or any(export.files or export.deleted or export.reconciles for export in exports):
         _conform(run, table, exports, changes)
-    record(run, [*manifests, *changes.objects])
+    record(run, [*manifests, *changes.consumed])
 
 
 def _conform(run: Run, table: str, exports: Sequence[Export], changes: Changes) -> None:

@@ -24,7 +24,8 @@ from glue_jobs.conform.fhir_lines import (
     read_lines,
 )
 from glue_jobs.lake.erased import blank_erased
-from glue_jobs.lake.ledger import LandingObject, new_objects
+from glue_jobs.lake.ledger import News, news
+from glue_jobs.lake.listing import LandingObject
 from glue_jobs.lake.run import Run
 
 CHANGES = "fhir_changes/"
@@ -41,6 +42,8 @@ class Changes:
 
     resources: tuple[LandingObject, ...]
     deletions: tuple[LandingObject, ...]
+    consumed: tuple[LandingObject, ...] = ()
+    """What to record once they are in the table."""
 
     @property
     def objects(self) -> tuple[LandingObject, ...]:
@@ -54,11 +57,11 @@ class Changes:
 
 def new_changes(run: Run) -> Changes:
     """What landed since the last run; nothing where the run is for one export alone."""
-    objects = [] if run.arguments.export_id else new_objects(run, CHANGES)
+    found = News(()) if run.arguments.export_id else news(run, CHANGES)
     sorts: dict[bool, list[LandingObject]] = {False: [], True: []}
-    for each in objects:
+    for each in found.objects:
         sorts[each.key.rpartition("/")[2].startswith(_DELETED)].append(each)
-    return Changes(tuple(sorts[False]), tuple(sorts[True]))
+    return Changes(tuple(sorts[False]), tuple(sorts[True]), found.consumed)
 
 
 def changed_resources(run: Run, changes: Changes) -> DataFrame | None:

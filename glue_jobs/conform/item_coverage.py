@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from glue_jobs.lake.ledger import LandingObject
+    from glue_jobs.lake.listing import LandingObject
     from glue_jobs.lake.run import Run
 
 PREFIX = "item_exports/"
@@ -75,7 +75,8 @@ def coverage_prefix(table_name: str) -> str:
 def landed_exports(run: Run, table_name: str) -> Exports:
     """The exports of a table. To be listed before the landing objects are, so that an export that is
     complete here has all its lines among them."""
-    from glue_jobs.lake.ledger import list_objects, new_objects, uris
+    from glue_jobs.lake.ledger import new_objects, uris
+    from glue_jobs.lake.listing import list_objects
 
     prefix = coverage_prefix(table_name)
     listed = list_objects(run.spark, run.arguments.landing_uri, prefix, (".json",))

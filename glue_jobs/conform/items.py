@@ -19,7 +19,8 @@ from glue_jobs.conform.item_coverage import Exports, landed_exports
 from glue_jobs.conform.item_tables import ItemTables, ensure_item_tables, table_specs, write_versions
 from glue_jobs.conform.item_versions import NO_EXPORTS, stitch
 from glue_jobs.lake.erased import without_erased_items
-from glue_jobs.lake.ledger import LandingObject, new_objects, object_key, record, uris
+from glue_jobs.lake.ledger import news, object_key, record, uris
+from glue_jobs.lake.listing import LandingObject
 from glue_jobs.lake.log import log
 from glue_jobs.lake.quarantine import COLUMNS as QUARANTINE_COLUMNS
 from glue_jobs.lake.quarantine import quarantine, release
@@ -87,10 +88,11 @@ def conform_type(
     def again(each: LandingObject) -> bool:
         return any(reread.wants(each) for reread in rereads)
 
-    objects = new_objects(run, prefix, again=again)
+    found = news(run, prefix, again=again if rereads or exports.news else None)
+    objects = found.objects
     run.read(f"{item_type.sql_name}_objects", len(objects))
     if not objects and not exports.news:
-        return []
+        return list(found.consumed)
     changes = read_changes(_lines(run, objects), item_type).persist()
     try:
         total, refused = _counts(changes)
@@ -107,7 +109,7 @@ def conform_type(
             _merge(run, tables, _usable(kept, item_type), exports)
     finally:
         changes.unpersist()
-    return objects
+    return list(found.consumed)
 
 
 def _usable(changes: DataFrame, item_type: ItemType) -> DataFrame:
@@ -131,7 +133,7 @@ def _usable(changes: DataFrame, item_type: ItemType) -> DataFrame:
     return good.unionByName(seen)
 
 
-def _lines(run: Run, objects: list[LandingObject]) -> DataFrame:
+def _lines(run: Run, objects: Sequence[LandingObject]) -> DataFrame:
     if not objects:
         return run.spark.createDataFrame([], "_text string, _object_key string, _place bigint")
     landing_uri = run.arguments.landing_uri

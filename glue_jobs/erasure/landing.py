@@ -16,15 +16,16 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from glue_jobs.conform.export_manifests import MANIFESTS
+from glue_jobs.conform.export_manifests import EXPORT_FILES, MANIFESTS, export_of
 from glue_jobs.conform.fhir_deletes import FULL_EXPORT_TABLE
 from glue_jobs.erasure.subject import Subject, keep, mentions
-from glue_jobs.lake.ledger import LEDGER_TABLE, LandingObject, list_objects, object_key, record, uris
+from glue_jobs.lake.ledger import LEDGER_TABLE, object_key, record, uris
+from glue_jobs.lake.listing import LandingObject, list_objects
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import table_exists
 from schemas import ItemType
 
-PREFIXES = ("fhir/", MANIFESTS, "fhir_changes/", "items/", "quarantine/", "replayed/")
+PREFIXES = ("fhir/", EXPORT_FILES, "fhir_changes/", "items/", "quarantine/", "replayed/")
 TEMPORARY = "erasure/rewrite/"
 _CHUNK = 4 * 1024 * 1024
 _AT_ONCE = 1_000
@@ -191,10 +192,12 @@ def _zipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _correct_manifests(run: Run, files: _Files, sizes: dict[str, int], cleaned: Cleaned) -> list[str]:
     """Give manifests the new sizes, which ``conform_fhir`` checks; the keys of those written."""
     exports = {part[10:] for key in sizes for part in key.split("/") if part.startswith("export_id=")}
-    exports |= {key.removeprefix(MANIFESTS).partition("/")[0] for key in sizes if key.startswith(MANIFESTS)}
+    told = (key.removeprefix(EXPORT_FILES) for key in sizes if key.startswith(EXPORT_FILES))
+    exports |= {key.partition("/")[0] for key in told}
+    listed = list_objects(run.spark, run.arguments.landing_uri, MANIFESTS, (".json",)) if exports else []
     written = []
-    for export in sorted(exports):
-        key = f"{MANIFESTS}{export}.json"
+    # What an export landed before its manifest, no job has read: then there is none to correct.
+    for key in (each.key for each in listed if export_of(each.key) in exports):
         manifest = json.loads(files.read(key))
         for part in ("files", "deleted", "errors"):
             for file in manifest.get(part) or ():

@@ -16,6 +16,7 @@ from glue_jobs.lake.errors import ArgumentError
 _RUN_ID = re.compile(r"^\d{8}T\d{9}Z-[0-9a-f]{8}$")
 _CATALOG = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 _DEID = re.compile(r"^(shift|year)$")
+_DAYS = re.compile(r"^([1-9]|[1-9]\d|[12]\d\d|3[0-5]\d|36[0-5])$")
 _FLAGS = {"true": True, "false": False}
 
 
@@ -30,6 +31,8 @@ class JobArguments:
     run_id : the run's id where the caller chose it; None lets the job make one
     full : rebuild everything rather than only what changed
     export_id : work on this export alone, where the job knows exports
+    recent_days : list the landing folders of today and so many days before, and all of them once a day; None
+        lists all each time
     metrics_namespace : where in CloudWatch the run's figures go; None sends none
     docs_uri : root of the data docs, ``s3://<bucket>/``, ends with a slash; None writes none
     deid : keep the de-identified twin, with dates treated so (``shift`` or ``year``); None keeps none
@@ -41,6 +44,7 @@ class JobArguments:
     run_id: str | None = None
     full: bool = False
     export_id: str | None = None
+    recent_days: int | None = None
     metrics_namespace: str | None = None
     docs_uri: str | None = None
     deid: str | None = None
@@ -64,6 +68,7 @@ class JobArguments:
             run_id=_matching(values, "run_id", _RUN_ID, "of the form 20250131T235959999Z-0a1b2c3d"),
             full=_flag(values, "full"),
             export_id=values.get("export_id") or None,
+            recent_days=_days(values),
             metrics_namespace=values.get("metrics_namespace") or None,
             docs_uri=_uri(values, "docs_uri", "the data docs") if values.get("docs_uri") else None,
             deid=_matching(values, "deid", _DEID, "shift or year"),
@@ -98,6 +103,11 @@ def _matching(values: dict[str, str], name: str, pattern: re.Pattern[str], form:
     if value is not None and not pattern.match(value):
         raise ArgumentError(f"--{name} is {value!r}", f"It must be {form}")
     return value
+
+
+def _days(values: dict[str, str]) -> int | None:
+    value = _matching(values, "recent_days", _DAYS, "a whole number of days, 1 to 365")
+    return None if value is None else int(value)
 
 
 def _flag(values: dict[str, str], name: str) -> bool:

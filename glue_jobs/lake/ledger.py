@@ -6,15 +6,14 @@ order of arrival, and is written only after the data it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
 
 from pyspark.sql import Column as SparkColumn
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from glue_jobs.lake.listing import LandingObject, list_objects, list_recent
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import Column, TableSpec, append_rows, ensure_table, literal, table_exists
 
@@ -31,81 +30,65 @@ LEDGER_TABLE = TableSpec(
     "Landing objects that a job has consumed.",
     partitioned_by=("job",),
 )
+SWEPT_EVERY = timedelta(days=1)
+"""How often all of a zone is listed where otherwise its latest days are."""
 
 
-@dataclass(frozen=True, order=True)
-class LandingObject:
-    """An object of the landing zone. ``key`` is below the root, ``modified`` in epoch milliseconds."""
+@dataclass(frozen=True)
+class News:
+    """What a job has not consumed of a zone.
 
-    key: str
-    size: int
-    modified: int
+    Attributes
+    ----------
+    objects : by key
+    swept : stands in the ledger for the whole zone, where all of it was listed; None: some days were
+    """
+
+    objects: tuple[LandingObject, ...]
+    swept: LandingObject | None = None
 
     @property
-    def etag(self) -> str:
-        """What tells versions of one key apart: Hadoop's listing has the time on every file system."""
-        return f"modified:{self.modified}"
-
-    def uri(self, landing_uri: str) -> str:
-        return landing_uri + self.key
+    def consumed(self) -> tuple[LandingObject, ...]:
+        """What to record once the objects are in the tables."""
+        return (*self.objects, self.swept) if self.swept else self.objects
 
 
-def list_objects(
-    spark: SparkSession, landing_uri: str, prefix: str, suffixes: tuple[str, ...] = ()
-) -> list[LandingObject]:
-    """The objects below ``prefix`` (ends with ``/``), by key; none where the prefix does not exist.
+def news(
+    run: Run,
+    zone: str,
+    suffixes: tuple[str, ...] = (".ndjson", ".ndjson.gz"),
+    again: Callable[[LandingObject], bool] | None = None,
+) -> News:
+    """What ``run.job`` has not consumed below ``zone``, whose folders name the day: ``year=/month=/day=``.
 
-    Names that begin with ``_`` or ``.`` are skipped, as Spark's readers and the crawlers skip them.
+    With ``--recent_days N`` those of today and the N days before are listed, and all of them once a day, or
+    where objects are wanted ``again``: so a run costs what came lately and not what ever came, and what
+    landed later than that is found a day later. Without, all are.
     """
-    jvm: Any = spark._jvm  # type: ignore[attr-defined, unused-ignore]
-    root = jvm.org.apache.hadoop.fs.Path(landing_uri + prefix)
-    files = root.getFileSystem(spark._jsc.hadoopConfiguration())  # type: ignore[attr-defined, unused-ignore]
-    if not files.exists(root):
-        return []
-    found = _listed_flat if ".s3a." in str(files.getClass().getName()) else _walked
-    return sorted(each for each in found(files, root, prefix) if not suffixes or each.key.endswith(suffixes))
+    days = run.arguments.recent_days
+    if days is None:
+        return News(tuple(new_objects(run, zone, suffixes, again or _never)))
+    if not run.arguments.full and not again:
+        since = run.started_at.date() - timedelta(days=days)
+        # What was consumed before its day, by whatever clock, is consumed again, which does no harm.
+        known = _consumed(run, zone, since - timedelta(days=1))
+        yesterday = int((run.started_at - SWEPT_EVERY).timestamp() * 1000)
+        if any(key == zone and int(etag.partition(":")[2]) > yesterday for key, _, etag in known):
+            listed = list_recent(run.spark, run.arguments.landing_uri, zone, suffixes, since)
+            return News(tuple(each for each in listed if each.identity not in known))
+    swept = LandingObject(zone, 0, int(run.started_at.timestamp() * 1000))
+    return News(tuple(new_objects(run, zone, suffixes, again or _never)), swept)
 
 
-def _walked(files: Any, root: Any, prefix: str) -> Iterator[LandingObject]:
-    """Folder by folder with ``listStatus``, which unlike ``listFiles`` asks a local disk nothing per file."""
-    folders = [(root, prefix)]
-    while folders:
-        folder, path = folders.pop()
-        for status in files.listStatus(folder):
-            name = str(status.getPath().getName())
-            if _hidden(name):
-                continue
-            if status.isDirectory():
-                folders.append((status.getPath(), f"{path}{name}/"))
-            else:
-                yield _landing_object(path + name, status)
-
-
-def _listed_flat(files: Any, root: Any, prefix: str) -> Iterator[LandingObject]:
-    """All at once: S3 lists a thousand objects per request whatever their folders, of which each hour adds some."""
-    # Paths alone are compared: a file system may name itself by another scheme than it was asked by.
-    above = len(str(root.toUri().getPath())) + 1
-    statuses = files.listFiles(root, True)
-    while statuses.hasNext():
-        status = statuses.next()
-        below = str(status.getPath().toUri().getPath())[above:]
-        if not any(map(_hidden, below.split("/"))):
-            yield _landing_object(prefix + below, status)
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(("_", "."))
-
-
-def _landing_object(key: str, status: Any) -> LandingObject:
-    return LandingObject(key, int(status.getLen()), int(status.getModificationTime()))
+def _never(_: LandingObject) -> bool:
+    return False
 
 
 def new_objects(
     run: Run,
     prefix: str,
     suffixes: tuple[str, ...] = (".ndjson", ".ndjson.gz"),
-    again: Callable[[LandingObject], bool] = lambda _: False,
+    again: Callable[[LandingObject], bool] = _never,
 ) -> list[LandingObject]:
     """The objects below ``prefix`` that ``run.job`` has not consumed in their present version, by key.
 
@@ -116,16 +99,18 @@ def new_objects(
     if run.arguments.full or not listed:
         return listed
     known = _consumed(run, prefix)
-    return [each for each in listed if (each.key, each.size, each.etag) not in known or again(each)]
+    return [each for each in listed if each.identity not in known or again(each)]
 
 
-def _consumed(run: Run, prefix: str) -> set[tuple[str, int, str]]:
+def _consumed(run: Run, prefix: str, since: date | None = None) -> set[tuple[str, int, str]]:
     table = f"{run.catalog}.{LEDGER_TABLE.name}"
     if not table_exists(run.spark, table):
         return set()
     rows = run.spark.table(table).where(
         f"job = {literal(run.job)} and startswith(object_key, {literal(prefix)})"
     )
+    if since is not None:
+        rows = rows.where(f"consumed_at >= timestamp '{since.isoformat()} 00:00:00Z'")
     return {
         (row.object_key, row.size, row.etag) for row in rows.select("object_key", "size", "etag").collect()
     }

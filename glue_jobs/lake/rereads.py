@@ -1,7 +1,8 @@
 """Marks in the landing zone that have a job read landing objects again that it has consumed.
 
 A mark is ``rereads/job=<job>/<name>.json``: ``{"since": "<ISO 8601>"}`` for all objects written since,
-``{"keys": [...]}`` for these. It counts until a run has consumed it, which the ledger remembers, so whoever
+``{"keys": [...]}`` for these, ``{}`` for none but those that landed in the folders of days long gone, which are
+not listed each time. It counts until a run has consumed it, which the ledger remembers, so whoever
 asks needs no Spark, and a run that is killed reads again what it had not finished.
 """
 
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from glue_jobs.lake.ledger import LandingObject
+    from glue_jobs.lake.listing import LandingObject
     from glue_jobs.lake.run import Run
 
 

@@ -4,7 +4,7 @@ CloudTrail hides whose deletion it tells of, and HealthLake has histories of sin
 ids of the whole type are listed, and landed as an export's manifest is, as an export of one type that holds
 nothing but identities::
 
-    fhir/_exports/listing-<type>-<time>.json
+    fhir/_manifests/year=…/month=…/day=…/listing-<type>-<time>.json
     fhir/_exports/listing-<type>-<time>/listing/resource_type=<Type>/identities.ndjson
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lambdas.shared.export_manifest import LANDED_MANIFESTS
+from lambdas.shared.export_manifest import EXPORT_FILES, landed_key
 from lambdas.shared.export_state import iso
 
 
@@ -34,12 +34,12 @@ class Listing:
 
     @property
     def key(self) -> str:
-        folder = f"{LANDED_MANIFESTS}{self.id}/listing/resource_type={self.resource_type}"
+        folder = f"{EXPORT_FILES}{self.id}/listing/resource_type={self.resource_type}"
         return f"{folder}/identities.ndjson"
 
     @property
     def manifest_key(self) -> str:
-        return f"{LANDED_MANIFESTS}{self.id}.json"
+        return landed_key(self.id, self.judged_at)
 
     def body(self) -> bytes:
         return "".join(f"{line}\n" for line in self.lines).encode()

@@ -5,8 +5,8 @@ Invoked by the state machine with one of
 - `{"land": {"type": "Patient", "url": "s3://…", "key": "fhir/…"}}`: copy that file. No byte of it passes
   through the function. Answers `{"key", "size", "etag", "copied"}`.
 - `{"commit": "<key of the manifest in the exports bucket>"}`: check that every file has landed, then write
-  the manifest with their sizes and ETags to `fhir/_exports/<job id>.json` of the landing zone, which is
-  what makes the export visible to the jobs. Answers `{"key", "files", "bytes"}`.
+  the manifest with their sizes and ETags to `fhir/_manifests/year=…/month=…/day=…/<job id>.json` of the
+  landing zone, which is what makes the export visible to the jobs. Answers `{"key", "files", "bytes"}`.
 
 Environment: EXPORTS_BUCKET, LANDING_BUCKET; and, with their defaults, EXPORT_PREFIX (`exports/`),
 MANIFEST_PREFIX (`manifests/`). Both requests may be repeated.
@@ -18,6 +18,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ import boto3
 from botocore.config import Config
 
 from lambdas.land_export.copier import Copier
-from lambdas.shared.export_manifest import LANDED_MANIFESTS, all_files, landing_prefixes, with_landed
+from lambdas.shared.export_manifest import all_files, landed_key, landing_prefixes, with_landed
 from lambdas.shared.logger import make_logger
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Lander:
         complete, missing = with_landed(manifest, self._landed(manifest))
         if missing:
             raise IncompleteExportError(f"{len(missing)} files have not landed; the first is {missing[0]}")
-        key = f"{LANDED_MANIFESTS}{manifest['job_id']}.json"
+        key = landed_key(manifest["job_id"], datetime.now(UTC))
         self.s3.put_object(
             Bucket=self.landing_bucket,
             Key=key,

@@ -19,12 +19,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from lambdas.shared.healthlake_client import ExportDescription, ExportFile
-from lambdas.shared.hive import partition_path
+from lambdas.shared.hive import day_path, partition_path
 
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _OBJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
-LANDED_MANIFESTS: Final = "fhir/_exports/"
-"""Under here in the landing zone lies one `<job id>.json` per export that has landed completely."""
+EXPORT_FILES: Final = "fhir/_exports/"
+"""Under here in the landing zone lies, in a folder of its own, what an export has besides resources."""
+_MANIFESTS: Final = "fhir/_manifests/"
 
 
 class UnknownFileError(Exception):
@@ -49,7 +50,7 @@ class ExportRun:
 
 def manifest(run: ExportRun, description: ExportDescription) -> dict[str, Any]:
     """The manifest. Raises UnknownFileError where a file's type or name is not one that can be landed."""
-    folder = f"{LANDED_MANIFESTS}{run.job_id}/"
+    folder = f"{EXPORT_FILES}{run.job_id}/"
     return {
         "job_id": run.job_id,
         "status": description.status,
@@ -62,6 +63,12 @@ def manifest(run: ExportRun, description: ExportDescription) -> dict[str, Any]:
         "deleted": [_entry(file, f"{folder}deleted/{_name(file)}") for file in description.deleted],
         "errors": [_entry(file, f"{folder}error/{_name(file)}") for file in description.errors],
     }
+
+
+def landed_key(job_id: str, moment: datetime) -> str:
+    """Where the manifest of an export goes that has landed completely: into the folder of that day, so that jobs
+    find what is new without listing what is old."""
+    return f"{_MANIFESTS}{day_path(moment)}{job_id}.json"
 
 
 def all_files(manifest: Mapping[str, Any]) -> list[dict[str, str]]:

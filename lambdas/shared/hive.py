@@ -30,7 +30,12 @@ def partition_path(values: Iterable[tuple[str, str | None]]) -> str:
     return "".join(f"{escape(name)}={escape(value or '')}/" for name, value in values)
 
 
+def day_path(moment: datetime) -> str:
+    """``year=2026/month=03/day=09/`` of a UTC time."""
+    # Not strftime: its %Y does not pad years before 1000 on Linux.
+    return f"year={moment.year:04d}/month={moment.month:02d}/day={moment.day:02d}/"
+
+
 def hour_path(moment: datetime) -> str:
     """``year=2026/month=03/day=09/hour=07/`` of a UTC time."""
-    # Not strftime: its %Y does not pad years before 1000 on Linux.
-    return f"year={moment.year:04d}/month={moment.month:02d}/day={moment.day:02d}/hour={moment.hour:02d}/"
+    return f"{day_path(moment)}hour={moment.hour:02d}/"

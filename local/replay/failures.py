@@ -11,6 +11,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from local.replay.landing import look_for_late
 from local.replay.outcome import Place, Replayed
 
 PARKED = "aws/lambda/"
@@ -63,4 +64,5 @@ def replay_failures(place: Place, since: datetime | None = None) -> Replayed:
             continue
         done.add(place.land(records), len(records))
         place.move(place.failures, key, REPLAYED + key)
+    look_for_late(place, done)
     return done

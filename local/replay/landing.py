@@ -24,6 +24,12 @@ def reread_landing(place: Place, since: datetime | None = None) -> Replayed:
     return Replayed("landing", objects=wanted, rereads=wanted)
 
 
+def look_for_late(place: Place, replayed: Replayed) -> None:
+    """Have the next run list all folders, where a replay landed anything: its day may be long gone."""
+    if replayed.new_objects:
+        mark(place)
+
+
 def mark(place: Place, since: datetime | None = None, keys: Collection[str] = ()) -> str:
     """Write a mark, and return its key."""
     key = mark_key(JOB, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}")

@@ -17,7 +17,7 @@ from typing import Any
 
 from lambdas.partition_item_changes.transform import decoded
 from lambdas.shared.item_change import ItemChangeError
-from local.replay.landing import mark
+from local.replay.landing import look_for_late, mark
 from local.replay.outcome import Place, Replayed
 
 QUARANTINED = "quarantine/source=items/"
@@ -51,6 +51,7 @@ def replay_quarantine(place: Place, since: datetime | None = None) -> Replayed:
         if len(records) < len(lines):
             refused_by_job.append(key)
     _reread(place, refused_by_job, done)
+    look_for_late(place, done)
     return done
 
 

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from glue_jobs.conform.fhir import conform_fhir
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.run import Run, job_run
+from lambdas.shared.export_manifest import landed_key
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -87,9 +88,14 @@ class FhirLake:
             "deleted": deleted,
             "errors": [],
         }
-        path = self.landing / f"fhir/_exports/{export.id}.json"
+        path = self.landing / landed_key(export.id, moment(export.second))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(manifest))
+
+    def manifest(self, export_id: str) -> Path:
+        """Where the manifest of a landed export is."""
+        (path,) = (self.landing / "fhir/_manifests").rglob(f"{export_id}.json")
+        return path
 
     def write(self, key: str, type_: str, lines: Iterable[str | bytes]) -> dict[str, Any]:
         """Write one file; its entry in a manifest."""

@@ -139,7 +139,7 @@ def test_bad_lines_are_set_aside_and_their_neighbours_go_on(lake: FhirLake) -> N
     lake.land(LandedExport("e1", 100, {}))
     key = "fhir/resource_type=Patient/export_date=2026-03-01/export_id=e1/Patient-1-0.ndjson"
     entry = lake.write(key, "Patient", lines)
-    manifest = lake.landing / "fhir/_exports/e1.json"
+    manifest = lake.manifest("e1")
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "files": [entry]}))
     run = lake.conform()
     assert sorted(lake.state()) == ["Patient/a", "Patient/b", "Patient/c"]
@@ -271,7 +271,7 @@ def test_a_damaged_export_stops_the_run_before_it_changes_anything(lake: FhirLak
     elif damage == "cut":
         file.write_bytes(file.read_bytes()[:-3])
     else:
-        (lake.landing / "fhir/_exports/e1.json").write_text("{}")
+        lake.manifest("e1").write_text("{}")
     with pytest.raises(ManifestError, match="e1"):
         lake.conform()
     assert lake.state() == {}

@@ -14,7 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from glue_jobs.lake.rereads import read_mark
+from glue_jobs.lake.rereads import Reread, read_mark
 from lambdas.land_item_changes.sink import plan_batch
 from lambdas.shared.item_change import ItemTypeIndex, Landed
 from lambdas.shared.landing_object import write_once
@@ -60,6 +60,9 @@ def test_a_parked_batch_lands_and_is_put_aside(place: Place) -> None:
     assert (done.objects, done.records, done.landed, done.refused, done.new_objects) == (1, 3, 2, 1, 3)
     assert sorted(each["sequence_number"] for each in lines(place, "items/")) == ["1", "2"]
     assert keys(place, "failures") == ["replayed/" + PARKED]
+    # Its day may be one that runs list no more, so the next one is asked to.
+    (marked,) = keys(place, "landing", "rereads/job=conform_items/")
+    assert read_mark(place.s3.get_object(Bucket="landing", Key=marked)["Body"].read().decode()) == Reread()
 
 
 def test_what_had_landed_before_it_was_parked_is_not_landed_again(place: Place) -> None:

@@ -113,7 +113,7 @@ _CONSUMED = {"see fhir-changes", "consume fhir-changes"}
 REACH: dict[str, dict[str, set[str]]] = {
     "cloudtrail": {
         "note-fhir-changes": {*_CONSUMED, "update fhir-changes"},
-        # Its listings go under fhir/_exports/listing-*, and nowhere else under fhir/.
+        # Its listings have names of their own, and it writes nothing else under fhir/.
         "find-fhir-changes": {*_LANDING, "put fhir-changes"},
         "fhir-changes": {"get fhir-changes"},
     },

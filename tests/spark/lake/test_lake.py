@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType, _parse_datatype_string
 
-from glue_jobs.lake import ledger
+from glue_jobs.lake import ledger, listing
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.errors import ArgumentError, TableError
 from glue_jobs.lake.merge import MergePolicy, merge_newest
@@ -165,10 +165,10 @@ def test_a_flat_listing_finds_what_a_walk_through_the_folders_finds(
         path = mirror / LANDING_BUCKET / "flat" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    walked = ledger.list_objects(spark, arguments.landing_uri, "flat/")
+    walked = listing.list_objects(spark, arguments.landing_uri, "flat/")
     assert [each.key for each in walked] == ["flat/3.ndjson", "flat/a=%3A 1/2.txt", "flat/a=%3A 1/b/1.ndjson"]
-    monkeypatch.setattr(ledger, "_walked", ledger._listed_flat)
-    assert ledger.list_objects(spark, arguments.landing_uri, "flat/") == walked
+    monkeypatch.setattr(listing, "_walked", listing._listed_flat)
+    assert listing.list_objects(spark, arguments.landing_uri, "flat/") == walked
 
 
 def test_quarantine_keeps_the_line_in_landing_and_its_place_in_ops_once(
@@ -253,6 +253,8 @@ def test_arguments_are_parsed_and_those_of_glue_are_ignored(landing_uri: str) ->
         (["--landing_uri", "s3://b/", "--full", "yes"], "full"),
         (["--landing_uri", "s3://b/", "--run_id", "1"], "run_id"),
         (["--landing_uri", "s3://b/", "--catalog", "a b"], "catalog"),
+        (["--landing_uri", "s3://b/", "--recent_days", "0"], "recent_days"),
+        (["--landing_uri", "s3://b/", "--recent_days", "366"], "recent_days"),
     ],
 )
 def test_a_wrong_argument_is_named(given: list[str], name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.exports_data import EXPORT_TIMES, ONE_PERCENT, PATIENTS, SEED, land_population
+from benchmarks.exports_data import EXPORT_TIMES, ONE_PERCENT, PATIENTS, SEED, land_population, manifest_key
 from glue_jobs.conform.export_manifests import parse_export
 
 
@@ -19,7 +19,7 @@ def test_a_population_is_repeated_with_new_ids_and_a_hundredth_of_it_changes(tmp
     read = {}
     for name, moment in zip(("full", "changes"), EXPORT_TIMES, strict=True):
         landed.commit(name, moment)
-        key = f"fhir/_exports/{name}.json"
+        key = manifest_key(name, moment)
         export = parse_export(key, (tmp_path / "landing" / key).read_text())
         paths = [tmp_path / "landing" / file.key for file in export.files]
         assert [path.stat().st_size for path in paths] == [file.size for file in export.files]

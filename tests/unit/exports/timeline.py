@@ -360,7 +360,7 @@ class Timeline:
         return [
             json.loads(body)
             for (bucket, key), (body, _) in self.s3.objects.items()
-            if bucket == "landing" and key.startswith("fhir/_exports/") and key.count("/") == 2
+            if bucket == "landing" and key.startswith("fhir/_manifests/")
         ]
 
     def lines(self, key: str) -> list[dict[str, Any]]:

@@ -49,6 +49,7 @@ def test_a_job_parses_what_it_is_deployed_with(defaults: dict[str, dict[str, str
     assert arguments.landing_uri.startswith("s3://")
     assert arguments.catalog == "lake"
     assert not arguments.full
+    assert arguments.recent_days == 2
     assert arguments.run_id is None, "each run makes its own"
 
 

@@ -19,6 +19,7 @@ CONSOLE_BUCKETS = ("console", "console-logs")
 """Those that there are besides, where the console is served."""
 
 TWINS = ("none", "shift", "year")
+CRAWLS = ("everything", "events")
 CHANGE_FEEDS = ("none", "cloudtrail", "subscription")
 _LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 3653)
 
@@ -61,6 +62,7 @@ class Settings:
     retain_data : whether buckets, tables and keys outlive the stack
     log_retention_days : how long function logs are kept
     landing_transition_days : after which landed objects move to infrequent access
+    crawl : what a crawl looks at: `everything` that has landed, or the folders that S3's `events` name
     glue_workers : workers of each Glue job, 2 or more
     athena_cutoff_bytes : a query that scans more is stopped; at least 10,000,000
     firehose_tables : names of the item tables whose changes Firehose delivers; the direct sink delivers
@@ -104,6 +106,7 @@ class Settings:
     retain_data: bool = True
     log_retention_days: int = 90
     landing_transition_days: int = 30
+    crawl: str = "everything"
     glue_workers: int = 2
     athena_cutoff_bytes: int = 100_000_000_000
     firehose_tables: tuple[str, ...] = ()
@@ -155,6 +158,7 @@ class Settings:
             ),
             "export_lease_seconds": (self.export_lease_seconds >= 60, "must be at least 60"),
             "deidentified_twin": (self.deidentified_twin in TWINS, f"must be one of {', '.join(TWINS)}"),
+            "crawl": (self.crawl in CRAWLS, f"must be one of {', '.join(CRAWLS)}"),
             "change_feed": (self.change_feed in CHANGE_FEEDS, f"must be one of {', '.join(CHANGE_FEEDS)}"),
             **{
                 name: (getattr(self, name) >= 1, "must be at least 1")
@@ -313,6 +317,10 @@ class Settings:
     @property
     def makes_datastore(self) -> bool:
         return self.healthlake_datastore_id == NEW_DATASTORE
+
+    @property
+    def crawls_by_events(self) -> bool:
+        return self.crawl == "events"
 
     @property
     def has_twin(self) -> bool:

@@ -15,6 +15,7 @@ from infra.change_feed import change_feed
 from infra.console import ConsoleSite
 from infra.control import ControlPlane
 from infra.control_alarms import ControlAlarms
+from infra.crawl_events import CrawlEvents
 from infra.export import Export
 from infra.fan_out import FanOut
 from infra.firehose import DeliverByFirehose
@@ -73,7 +74,10 @@ class WatershedStack(Stack):
         declared = load_crawlers()
         catalog = Catalog(self, "Catalog", given, storage, declared)
         security = SecurityConfiguration(self, "GlueSecurity", given)
-        crawlers = Crawlers(self, "Crawlers", given, storage, catalog, declared, security.name)
+        events = (
+            CrawlEvents(self, "CrawlEvents", given, storage, declared) if settings.crawls_by_events else None
+        )
+        crawlers = Crawlers(self, "Crawlers", given, storage, catalog, declared, security.name, events)
         crawlers.node.add_dependency(security)
         twin = TwinSecret(self, "TwinSecret", settings, key) if settings.has_twin else None
         jobs = Jobs(self, "Jobs", given, storage, catalog, security, twin)
@@ -85,6 +89,8 @@ class WatershedStack(Stack):
         feed = change_feed(self, "ChangeFeed", given, storage, export)
         control = ControlPlane(self, "Control", given, storage, catalog, export, workflow)
         ControlAlarms(self, "ControlAlarms", settings, export.topic)
+        if events:
+            events.watch(export.topic)
         site = ConsoleSite(self, "Console", settings, storage, control) if settings.console else None
         if landed:
             GapAlarms(self, "GapAlarms", settings, landed.function, landed.mappings, export.topic)

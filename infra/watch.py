@@ -1,6 +1,7 @@
 """Watching the deployment: alarms on what runs after landing and on every dead-letter queue, and the dashboard.
 
-The other alarms stand beside what they watch: `export_alarms.py`, `gap_alarms.py`, `change_feed.py`, `control_alarms.py`.
+The other alarms stand beside what they watch: `export_alarms.py`, `gap_alarms.py`, `change_feed.py`, `control_alarms.py`,
+`crawl_events.py`.
 """
 
 from __future__ import annotations
@@ -196,7 +197,7 @@ def _dimensions(each: cloudwatch.CfnAlarm) -> Sequence[cloudwatch.CfnAlarm.Dimen
 
 _ROWS: Mapping[str, tuple[str, ...]] = {
     "Landing": ("items-", "export-", "fhir-changes-", "dead-letters-"),
-    "Runs": ("job-failed", "crawler-failed", "quarantine-"),
+    "Runs": ("job-failed", "crawler-failed", "crawl-waits-", "quarantine-"),
     "Tables": ("table-behind-", "table-shrank-"),
     "Control plane": ("control-",),
     "Athena": ("athena-",),

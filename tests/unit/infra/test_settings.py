@@ -20,6 +20,7 @@ WRONG: list[tuple[str, object]] = [
     ("export_lease_seconds", 1),
     ("log_retention_days", 8),
     ("landing_transition_days", 29),
+    ("crawl", "new folders"),
     ("glue_workers", 1),
     ("athena_cutoff_bytes", 9_999_999),
     ("firehose_tables", ("two words",)),

@@ -80,7 +80,7 @@ def test_every_dead_letter_queue_has_one_alarm(stack: str) -> None:
         dimension["Value"]["Fn::GetAtt"][0]
         for each in _alarms(stack).values()
         for dimension in each["Dimensions"]
-        if dimension["Name"] == "QueueName"
+        if dimension["Name"] == "QueueName" and dimension["Value"]["Fn::GetAtt"][0] in queues
     ]
     assert sorted(watched) == sorted(queues)
     assert queues

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
@@ -25,11 +25,19 @@ _LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545,
 
 
 class SettingsError(ValueError):
-    """Raised when a setting is missing or out of range; the message names it and what it may be."""
+    """Raised when settings are missing or out of range; the message names each and what it may be. ``name`` is that
+    of the first."""
 
-    def __init__(self, name: str, problem: str) -> None:
+    def __init__(self, name: str, problem: str, *others: tuple[str, str]) -> None:
         self.name = name
-        super().__init__(f"Setting {name}: {problem}")
+        told = ((name, problem), *others)
+        super().__init__("\n".join(f"Setting {each}: {what}" for each, what in told))
+
+    @classmethod
+    def unless_none(cls, problems: Sequence[tuple[str, str]]) -> None:
+        """Raise them all as one, if there are any: pairs of a setting's name and what is wrong with it."""
+        if problems:
+            raise cls(*problems[0], *problems[1:])
 
 
 @dataclass(frozen=True)
@@ -253,9 +261,13 @@ class Settings:
                 "must be the ARN of a web ACL of CloudFront's scope, which is in us-east-1",
             ),
         }
-        for name, (holds, problem) in checks.items():
-            if not holds:
-                raise SettingsError(name, f"{getattr(self, name)!r} {problem}")
+        SettingsError.unless_none(
+            [
+                (name, f"{getattr(self, name)!r} {problem}")
+                for name, (holds, problem) in checks.items()
+                if not holds
+            ]
+        )
 
     @classmethod
     def local(cls, healthlake_endpoint: str, datastore_id: str, **changes: Any) -> Self:
@@ -286,7 +298,7 @@ class Settings:
 
         Raises
         ------
-        SettingsError : one is missing or wrong
+        SettingsError : some are missing or wrong
         """
         given: dict[str, Any] = {**(in_file or {}), **cls.in_variables(environment)}
         for name, variable in (("account", "CDK_DEFAULT_ACCOUNT"), ("region", "CDK_DEFAULT_REGION")):
@@ -294,11 +306,13 @@ class Settings:
                 given.setdefault(name, environment[variable])
         if "region" in given:
             given.setdefault("healthlake_endpoint", f"https://healthlake.{given['region']}.amazonaws.com")
-        for name in ("account", "region", "healthlake_datastore_id"):
-            if name not in given:
-                raise SettingsError(
-                    name, f"is missing; put it into the settings file, or set WATERSHED_{name.upper()}"
-                )
+        SettingsError.unless_none(
+            [
+                (name, f"is missing; put it into the settings file, or set WATERSHED_{name.upper()}")
+                for name in ("account", "region", "healthlake_datastore_id")
+                if name not in given
+            ]
+        )
         return cls(**given)
 
     @classmethod

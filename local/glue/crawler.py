@@ -3,7 +3,7 @@
 A crawler in event mode lists everything until a crawl has succeeded with the properties that it has now, and from
 then on only the folders that the events in its queue name. Any other lists everything each time.
 
-Columns of tables are never touched. Partitions inherit them, new and old ones alike (``InheritFromTable``): those
+Columns of tables are never touched; what differs from them in new partitions is told. Partitions inherit them, new and old ones alike (``InheritFromTable``): those
 that a table had before its declaration changed are brought into line, where the crawl comes by. Folders that are
 gone are reported and left in the catalog (``DeleteBehavior`` LOG), as the crawlers' declarations say.
 """
@@ -13,18 +13,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from local.glue.crawl_events import MAX_MESSAGES, delete_events, give_back, queue_url, read_events
+from local.glue.drift import drift, first_line
 from local.glue.errors import CrawlError
 from local.glue.partitions import Folders, partition_folders
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
-    from mypy_boto3_glue.type_defs import PartitionInputTypeDef, PartitionTypeDef, TableTypeDef
+    from mypy_boto3_glue.type_defs import (
+        PartitionInputTypeDef,
+        PartitionTypeDef,
+        PartitionValueListTypeDef,
+        TableTypeDef,
+    )
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
@@ -50,6 +56,9 @@ _CREATED_AT_ONCE = 100
 _READ_AT_ONCE = 1000
 """The most that ``BatchGetPartition`` takes."""
 
+_SAMPLED = 20
+"""Objects of a table that one crawl looks into, each of another new partition."""
+
 _INHERITED = ("Columns", "InputFormat", "OutputFormat", "SerdeInfo", "Compressed")
 """What a query reads a partition by."""
 
@@ -59,7 +68,7 @@ class TableCrawl:
     """What one crawl found at one table.
 
     ``added``, ``present`` (before), ``updated`` and ``gone`` are of partitions, by events only of those that they
-    name; ``ignored`` tells of folders that are none.
+    name; ``ignored`` tells of folders that are none, ``drift`` of fields that differ from the columns.
     """
 
     table: str
@@ -68,6 +77,7 @@ class TableCrawl:
     updated: int
     gone: tuple[str, ...]
     ignored: Mapping[str, str]
+    drift: Mapping[str, str]
 
     def summary(self) -> dict[str, Any]:
         return {**asdict(self), "gone": list(self.gone)}
@@ -144,7 +154,7 @@ def _queue(crawler: Mapping[str, Any], sqs: SQSClient) -> str:
 
 def _crawl_all(table: TableTypeDef, glue: GlueClient, s3: S3Client) -> TableCrawl:
     folders = partition_folders(_keys_below(table, "", s3), _partition_keys(table))
-    return _bring_into_line(table, folders, _known_partitions(table, glue), glue)
+    return _bring_into_line(table, folders, _known_partitions(table, glue), glue, s3)
 
 
 def _crawl_named(
@@ -157,7 +167,7 @@ def _crawl_named(
     listed = chain.from_iterable(_keys_below(table, f"{folder}/", s3) for folder in named.found.values())
     there = partition_folders(listed, _partition_keys(table))
     known = _named_partitions(table, list(named.found), glue)
-    return _bring_into_line(table, Folders(there.found, named.ignored), known, glue)
+    return _bring_into_line(table, replace(there, ignored=named.ignored), known, glue, s3)
 
 
 def _bring_into_line(
@@ -165,6 +175,7 @@ def _bring_into_line(
     folders: Folders,
     known: Mapping[tuple[str, ...], PartitionTypeDef],
     glue: GlueClient,
+    s3: S3Client,
 ) -> TableCrawl:
     """The catalog as the folders are: ``known`` are those of its partitions that they are compared with."""
     storage = table["StorageDescriptor"]
@@ -180,7 +191,23 @@ def _bring_into_line(
     )
     updated = sum(_inherit(table, partition, glue) for partition in known.values())
     gone = sorted("/".join(values) for values in known.keys() - folders.found.keys())
-    return TableCrawl(table["Name"], added, len(known), updated, tuple(gone), folders.ignored)
+    new = [key for values, key in sorted(folders.first.items()) if values not in known]
+    return TableCrawl(
+        table["Name"], added, len(known), updated, tuple(gone), folders.ignored, _drift(table, new, s3)
+    )
+
+
+def _drift(table: TableTypeDef, keys: Sequence[str], s3: S3Client) -> dict[str, str]:
+    """What differs from the table's columns in the first line of some of these objects, where it is of JSON."""
+    if table.get("Parameters", {}).get("classification") != "json":
+        return {}
+    columns = {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+    bucket, prefix = _place(table)
+    found: dict[str, str] = {}
+    for key in keys[:_SAMPLED]:
+        line = first_line(bucket, prefix + key, s3)
+        found |= drift(line, columns) if line else {}
+    return found
 
 
 def _partition_keys(table: TableTypeDef) -> list[str]:
@@ -215,9 +242,11 @@ def _named_partitions(
     table: TableTypeDef, named: Sequence[tuple[str, ...]], glue: GlueClient
 ) -> dict[tuple[str, ...], PartitionTypeDef]:
     """Those of the partitions with these values that the catalog has."""
-    found = {}
+    found: dict[tuple[str, ...], PartitionTypeDef] = {}
     for start in range(0, len(named), _READ_AT_ONCE):
-        some = [{"Values": list(values)} for values in named[start : start + _READ_AT_ONCE]]
+        some: list[PartitionValueListTypeDef] = [
+            {"Values": list(values)} for values in named[start : start + _READ_AT_ONCE]
+        ]
         reply = glue.batch_get_partition(
             DatabaseName=table["DatabaseName"], TableName=table["Name"], PartitionsToGet=some
         )

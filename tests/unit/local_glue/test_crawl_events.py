@@ -57,7 +57,8 @@ class Landing:
 
     def waiting(self) -> dict[str, str]:
         names: Any = list(ALL_READ)
-        return dict(self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"])
+        attributes: Any = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
+        return dict(attributes)
 
     def partitions(self, table: str = "site_activity_change") -> set[tuple[str, ...]]:
         found = self.glue.get_partitions(DatabaseName=DATABASE, TableName=table)["Partitions"]

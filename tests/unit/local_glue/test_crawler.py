@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,6 +111,23 @@ def test_partitions_from_before_a_change_of_the_declaration_are_brought_into_lin
     assert partition["StorageDescriptor"]["Columns"] == columns
     assert partitions(glue) == before, "where it lies is its own"
     assert site(crawl(crawler, glue, s3, sqs)).updated == 0
+
+
+def test_what_differs_from_the_columns_is_told_and_the_table_stays(
+    crawler: dict[str, Any], glue: GlueClient, s3: S3Client, sqs: SQSClient
+) -> None:
+    before = glue.get_table(DatabaseName=DATABASE, Name="site_activity_change")["Table"]
+    drifted = b'{"event_id": "e1", "expired": "no", "added_later": {"a": 1}}\n'
+    s3.put_object(Bucket=BUCKET, Key=f"{SITE}/siteId=1/{HOUR}/a.ndjson.gz", Body=gzip.compress(drifted))
+    told = site(crawl(crawler, glue, s3, sqs))
+    assert told.added == 1
+    assert told.drift == {
+        "expired": "is declared boolean; holds string",
+        "added_later": "is not declared; holds object",
+    }
+    after = glue.get_table(DatabaseName=DATABASE, Name="site_activity_change")["Table"]
+    assert after["StorageDescriptor"] == before["StorageDescriptor"]
+    assert site(crawl(crawler, glue, s3, sqs)).drift == {}, "once, when the partition is new"
 
 
 def test_a_removed_folder_is_reported_and_its_partition_kept(

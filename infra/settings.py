@@ -52,6 +52,8 @@ class Settings:
     prefix : begins the name of every resource, and is the stack's name
     export_schedule_minutes : how often an incremental export starts
     export_schedule_enabled : whether it starts by itself
+    run_schedule : when the workflow runs besides, as a `rate(…)` or `cron(…)` of EventBridge Scheduler in UTC; never,
+        where it is empty: it runs after each export
     landing_window_seconds : how long a batch of item changes is collected. Each batch is an object or a few: a
         longer window makes fewer, larger objects and costs as much latency
     poll_delay_seconds : pause between two looks at an export job's status
@@ -100,6 +102,7 @@ class Settings:
     prefix: str = "watershed"
     export_schedule_minutes: int = 5
     export_schedule_enabled: bool = True
+    run_schedule: str = ""
     landing_window_seconds: int = 5
     poll_delay_seconds: int = 30
     export_lease_seconds: int = 3600
@@ -156,6 +159,14 @@ class Settings:
                 "must be 3 to 20 lower-case letters, digits and hyphens: it begins bucket names",
             ),
             "export_schedule_minutes": (self.export_schedule_minutes >= 1, "must be at least 1"),
+            "run_schedule": (
+                bool(
+                    re.fullmatch(
+                        r"(rate\(\d+ (minute|hour|day)s?\)|cron\(\S+( \S+){5}\))?", self.run_schedule
+                    )
+                ),
+                "must be rate(… minutes), cron(…) of six fields, or empty",
+            ),
             "poll_delay_seconds": (
                 0 <= self.poll_delay_seconds <= 900,
                 "must be 0 to 900, what SQS can delay",

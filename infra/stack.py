@@ -26,6 +26,7 @@ from infra.item_tables import ItemTables
 from infra.jobs import Jobs, SecurityConfiguration, Workflow
 from infra.landing import LandItems
 from infra.people import People
+from infra.run_schedule import RunSchedule
 from infra.settings import Settings, SettingsError
 from infra.storage import Encryption, Storage
 from infra.twin import TwinSecret
@@ -83,6 +84,8 @@ class WatershedStack(Stack):
         jobs = Jobs(self, "Jobs", given, storage, catalog, security, twin)
         workflow = settings.prefix
         Workflow(self, "Workflow", given, workflow, crawlers, jobs, crawlers=crawlers.names)
+        if settings.run_schedule:
+            RunSchedule(self, "RunSchedule", settings, workflow)
         analytics = Analytics(self, "Analytics", settings, key, storage.results)
         People(self, "People", given, storage, catalog, analytics)
         export = Export(self, "Export", given, storage, workflow, endpoint.value_as_string, datastore)

@@ -15,6 +15,8 @@ WRONG: list[tuple[str, object]] = [
     ("prefix", "Watershed"),
     ("deidentified_twin", "yes"),
     ("export_schedule_minutes", 0),
+    ("run_schedule", "every hour"),
+    ("run_schedule", "cron(0 5 * * ?)"),
     ("poll_delay_seconds", 901),
     ("landing_window_seconds", 301),
     ("export_lease_seconds", 1),

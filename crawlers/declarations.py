@@ -16,8 +16,20 @@ from schemas.landing_table import LandingTable, item_change_tables, load_landing
 
 
 @dataclass(frozen=True)
+class EventQueue:
+    """The ARNs of the queue where S3 tells a crawler what changed, and of its dead letters."""
+
+    arn: str
+    dead_letters_arn: str
+
+
+@dataclass(frozen=True)
 class Crawler:
     """One crawler over some of the landing tables.
+
+    It looks at everything each time, or, given a queue, only at the folders that S3's events name. Either way it
+    has one target, as event mode asks: a target may hold several tables, if they lie in one bucket.
+    https://docs.aws.amazon.com/glue/latest/dg/crawler-s3-event-notifications.html
 
     Attributes
     ----------
@@ -29,11 +41,23 @@ class Crawler:
     description: str
     tables: tuple[LandingTable, ...]
 
-    def targets(self, database: str) -> dict[str, Any]:
+    @property
+    def event_queue(self) -> str:
+        """What follows the prefix in the name of its queue."""
+        return f"{self.name}-events"
+
+    @property
+    def event_prefixes(self) -> tuple[str, ...]:
+        """The folders at the bucket's root that hold its tables: S3 takes no two notifications of which one's
+        prefix begins the other's, and these cannot."""
+        return tuple(sorted({f"{table.prefix.partition('/')[0]}/" for table in self.tables}))
+
+    def targets(self, database: str, events: EventQueue | None = None) -> dict[str, Any]:
         """`Targets`, as the Glue API takes it."""
-        return {
-            "CatalogTargets": [{"DatabaseName": database, "Tables": [table.name for table in self.tables]}]
-        }
+        target: dict[str, Any] = {"DatabaseName": database, "Tables": [table.name for table in self.tables]}
+        if events:
+            target |= {"EventQueueArn": events.arn, "DlqEventQueueArn": events.dead_letters_arn}
+        return {"CatalogTargets": [target]}
 
     @property
     def schema_change_policy(self) -> dict[str, str]:
@@ -41,17 +65,9 @@ class Crawler:
         catalog targets `DeleteBehavior` must be `LOG`."""
         return {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}
 
-    @property
-    def recrawl_policy(self) -> dict[str, str]:
-        """Everything each time.
-
-        Only-new-folders is not offered for catalog targets. Events of S3 are, for a crawler of a single target,
-        and a trigger starts two crawlers at most: a crawler for each landing table would not fit into the one
-        trigger that starts a run. Nor would they be cheaper: a crawl is billed for ten minutes at least, and a
-        million objects are listed in a thousand requests.
-        https://docs.aws.amazon.com/glue/latest/dg/crawler-s3-event-notifications.html
-        """
-        return {"RecrawlBehavior": "CRAWL_EVERYTHING"}
+    def recrawl_policy(self, events: EventQueue | None = None) -> dict[str, str]:
+        """Only-new-folders is not offered for catalog targets."""
+        return {"RecrawlBehavior": "CRAWL_EVENT_MODE" if events else "CRAWL_EVERYTHING"}
 
     @property
     def configuration(self) -> str:

@@ -33,6 +33,15 @@ class Limit:
     silence_rings: bool = False
 
 
+_HOUR, _WEEK = 60, 7 * 24 * 60
+
+
+def silence_minutes(settings: Settings) -> int:
+    """How long what the export's schedule starts may be silent before an alarm rings: three schedules, an hour at
+    least, and a week at most, since CloudWatch looks back no further."""
+    return min(max(_HOUR, 3 * settings.export_schedule_minutes), _WEEK)
+
+
 def alarm(
     scope: Construct,
     settings: Settings,

@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from crawlers import Crawler, table_input
+from infra.crawl_events import CrawlEvents
 from infra.functions import Surroundings
 from infra.policies import Permission, allow, role, use_key
 from infra.storage import Storage
@@ -80,7 +81,7 @@ class Catalog(Construct):
 
 
 class Crawlers(Construct):
-    """One `AWS::Glue::Crawler` for each declaration."""
+    """One `AWS::Glue::Crawler` for each declaration; with `events`, each reads its queue there."""
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class Crawlers(Construct):
         catalog: Catalog,
         crawlers: Iterable[Crawler],
         security_configuration: str,
+        events: CrawlEvents | None,
     ) -> None:
         super().__init__(scope, id_)
         settings = given.settings
@@ -130,12 +132,14 @@ class Crawlers(Construct):
                     ],
                     reason="All tables of the landing database, and of no other.",
                 ),
+                *([events.permission()] if events else ()),
                 use_key(given.key.key_arn, write=True),
                 *glue_logs(given, _CRAWLER_LOGS),
             ],
         )
         self.names = []
         for declared in crawlers:
+            queue = events.by_crawler[declared.name] if events else None
             crawler = glue.CfnCrawler(
                 self,
                 "".join(part.capitalize() for part in declared.name.split("-")),
@@ -143,13 +147,13 @@ class Crawlers(Construct):
                 description=declared.description,
                 role=crawling.role_arn,
                 database_name=database,
-                targets=_lower_first(declared.targets(database)),
+                targets=_lower_first(declared.targets(database, queue)),
                 schema_change_policy=glue.CfnCrawler.SchemaChangePolicyProperty(
                     update_behavior=declared.schema_change_policy["UpdateBehavior"],
                     delete_behavior=declared.schema_change_policy["DeleteBehavior"],
                 ),
                 recrawl_policy=glue.CfnCrawler.RecrawlPolicyProperty(
-                    recrawl_behavior=declared.recrawl_policy["RecrawlBehavior"]
+                    recrawl_behavior=declared.recrawl_policy(queue)["RecrawlBehavior"]
                 ),
                 configuration=declared.configuration,
                 crawler_security_configuration=security_configuration,

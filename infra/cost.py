@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
+from math import inf
 from pathlib import Path
+from typing import Any
 
 from infra.workflow import STEPS
 
@@ -50,21 +52,29 @@ class Prices:
     dynamodb_write_million: float = 0.625
 
 
+def _assumed(default: Any, what: str, least: float = 0, most: float = inf) -> Any:
+    return field(default=default, metadata={"what": what, "least": least, "most": most})
+
+
 @dataclass(frozen=True)
 class Use:
     """A month of a deployment; each field is an option of the calculator."""
 
-    export_minutes: int = 60  # a run of the workflow follows each export
-    glue_workers: int = 2
-    job_minutes: float = 2.0  # of each job; Glue bills one at least
-    item_changes: int = 1_000_000
-    fhir_changes: int = 1_000_000
-    changes_per_object: int = 50  # a busy table lands more in one object, a quiet one less
-    stored_gb: float = 60.0
-    scanned_gb: float = 200.0
-    logs_gb: float = 5.0
-    curated_tables: int = 50
-    fan_out: bool = True
+    export_minutes: int = _assumed(60, "between exports, each of which a run of the workflow follows", 1)
+    quiet_percent: float = _assumed(
+        0.0, "of crawls that find no event and are not billed, with crawl: events", most=100
+    )
+    glue_workers: int = _assumed(2, "of each job", 2)
+    job_minutes: float = _assumed(2.0, "that each job takes; Glue bills one at least")
+    item_changes: int = _assumed(1_000_000, "a month")
+    changes_per_object: int = _assumed(
+        50, "that land together: more of a busy table, fewer of a quiet one", 1
+    )
+    stored_gb: float = _assumed(60.0, "in S3")
+    scanned_gb: float = _assumed(200.0, "by Athena")
+    logs_gb: float = _assumed(5.0, "in CloudWatch")
+    curated_tables: int = _assumed(50, "with two alarms and two figures each")
+    fan_out: bool = _assumed(True, "whether changes are told on the event bus")
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def monthly(use: Use, prices: Prices = Prices()) -> list[Line]:
     tables = use.curated_tables
     alarms, metrics = 30 + 2 * tables, 4 * _JOBS + 2 * tables
     jobs = runs * _JOBS * use.glue_workers * minutes / 60 * prices.glue_dpu_hour
-    crawls = runs * _CRAWLS * _CRAWL_MINUTES / 60 * prices.glue_dpu_hour
+    crawls = runs * _CRAWLS * _CRAWL_MINUTES / 60 * prices.glue_dpu_hour * (1 - use.quiet_percent / 100)
     steps = runs * 30 / 1e6 * prices.step_functions_million
     # Each batch is an invocation of half a GB for about a second; an export some ten of a quarter.
     functions = (objects + 10 * runs) / 1e6 * prices.lambda_million
@@ -153,15 +163,34 @@ def page(text: str) -> str:
     return f"{before}{_BEGIN}{table(Use())}{_END}{after}"
 
 
+def _number(about: Field[Any]) -> Callable[[str], float]:
+    """What reads an option, and refuses what nothing can be reckoned with."""
+
+    def read(text: str) -> float:
+        number = int(text) if about.type == "int" else float(text)
+        if number < about.metadata["least"]:
+            raise argparse.ArgumentTypeError(f"must be {about.metadata['least']:g} or more")
+        if number > about.metadata["most"]:
+            raise argparse.ArgumentTypeError(f"must be {about.metadata['most']:g} or less")
+        return number
+
+    return read
+
+
 def main(argv: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m infra.cost", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.cost",
+        description="What a deployment costs a month, in dollars, at list prices of us-east-1.",
+    )
     for each in fields(Use):
         option = f"--{each.name.replace('_', '-')}"
+        told = f"{each.metadata['what']}; {each.default} unless given"
         if each.type == "bool":
-            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=each.default)
+            parser.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=each.default, help=told
+            )
         else:
-            kind = int if each.type == "int" else float
-            parser.add_argument(option, type=kind, default=each.default, help=f"{each.default} unless given")
+            parser.add_argument(option, type=_number(each), default=each.default, help=told, metavar="N")
     parser.add_argument("--write", action="store_true", help="write docs/cost.md instead")
     given = vars(parser.parse_args(argv))
     if given.pop("write"):

@@ -35,6 +35,10 @@ _OBJECTS = "Objects are named for the export and the file they belong to, under 
 _EXPORT_ENDS = ["Export Job Completed", "Export Job Completed With Errors", "Export Job Failed"]
 
 
+_LONGEST_RETRY_SECONDS = 86_400
+"""EventBridge's limit."""
+
+
 class Export(Construct):
     """The capability: everything between the schedule and the started Glue workflow."""
 
@@ -336,7 +340,8 @@ class Export(Construct):
                     input='{"mode":"incremental"}',
                     # The next tick does what a missed one would have done.
                     retry_policy=events.CfnRule.RetryPolicyProperty(
-                        maximum_retry_attempts=2, maximum_event_age_in_seconds=60 * minutes
+                        maximum_retry_attempts=2,
+                        maximum_event_age_in_seconds=min(60 * minutes, _LONGEST_RETRY_SECONDS),
                     ),
                 )
             ],

@@ -8,12 +8,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.alarm import Counted, Limit, alarm
+from infra.alarm import Counted, Limit, alarm, silence_minutes
 from infra.queues import WorkQueue
 from infra.settings import Settings
-
-STALE_MINUTES = 60
-"""A scheduled run that landed nothing in this time means that data is not current."""
 
 
 class ExportAlarms(Construct):
@@ -59,14 +56,14 @@ class ExportAlarms(Construct):
             )
         if settings.export_schedule_enabled:
             # Each run that lands, if only nothing, invokes this function; one that is skipped does not.
-            minutes = max(STALE_MINUTES, 3 * settings.export_schedule_minutes)
+            minutes = silence_minutes(settings)
             where = {"FunctionName": landing_function}
             alarm(
                 self,
                 settings,
                 topic,
                 "export-stale",
-                f"No export has landed for {STALE_MINUTES} minutes",
+                f"No export has landed for {minutes} minutes",
                 Counted("AWS/Lambda", "Invocations", where, minutes=minutes),
                 Limit(too_few=True, silence_rings=True),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
@@ -19,16 +19,25 @@ CONSOLE_BUCKETS = ("console", "console-logs")
 """Those that there are besides, where the console is served."""
 
 TWINS = ("none", "shift", "year")
+CRAWLS = ("everything", "events")
 CHANGE_FEEDS = ("none", "cloudtrail", "subscription")
 _LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 3653)
 
 
 class SettingsError(ValueError):
-    """Raised when a setting is missing or out of range; the message names it and what it may be."""
+    """Raised when settings are missing or out of range; the message names each and what it may be. ``name`` is that
+    of the first."""
 
-    def __init__(self, name: str, problem: str) -> None:
+    def __init__(self, name: str, problem: str, *others: tuple[str, str]) -> None:
         self.name = name
-        super().__init__(f"Setting {name}: {problem}")
+        told = ((name, problem), *others)
+        super().__init__("\n".join(f"Setting {each}: {what}" for each, what in told))
+
+    @classmethod
+    def unless_none(cls, problems: Sequence[tuple[str, str]]) -> None:
+        """Raise them all as one, if there are any: pairs of a setting's name and what is wrong with it."""
+        if problems:
+            raise cls(*problems[0], *problems[1:])
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,8 @@ class Settings:
     prefix : begins the name of every resource, and is the stack's name
     export_schedule_minutes : how often an incremental export starts
     export_schedule_enabled : whether it starts by itself
+    run_schedule : when the workflow runs besides, as a `rate(…)` or `cron(…)` of EventBridge Scheduler in UTC; never,
+        where it is empty: it runs after each export
     landing_window_seconds : how long a batch of item changes is collected. Each batch is an object or a few: a
         longer window makes fewer, larger objects and costs as much latency
     poll_delay_seconds : pause between two looks at an export job's status
@@ -61,6 +72,7 @@ class Settings:
     retain_data : whether buckets, tables and keys outlive the stack
     log_retention_days : how long function logs are kept
     landing_transition_days : after which landed objects move to infrequent access
+    crawl : what a crawl looks at: `everything` that has landed, or the folders that S3's `events` name
     glue_workers : workers of each Glue job, 2 or more
     athena_cutoff_bytes : a query that scans more is stopped; at least 10,000,000
     firehose_tables : names of the item tables whose changes Firehose delivers; the direct sink delivers
@@ -90,6 +102,7 @@ class Settings:
     prefix: str = "watershed"
     export_schedule_minutes: int = 5
     export_schedule_enabled: bool = True
+    run_schedule: str = ""
     landing_window_seconds: int = 5
     poll_delay_seconds: int = 30
     export_lease_seconds: int = 3600
@@ -104,6 +117,7 @@ class Settings:
     retain_data: bool = True
     log_retention_days: int = 90
     landing_transition_days: int = 30
+    crawl: str = "everything"
     glue_workers: int = 2
     athena_cutoff_bytes: int = 100_000_000_000
     firehose_tables: tuple[str, ...] = ()
@@ -145,6 +159,14 @@ class Settings:
                 "must be 3 to 20 lower-case letters, digits and hyphens: it begins bucket names",
             ),
             "export_schedule_minutes": (self.export_schedule_minutes >= 1, "must be at least 1"),
+            "run_schedule": (
+                bool(
+                    re.fullmatch(
+                        r"(rate\(\d+ (minute|hour|day)s?\)|cron\(\S+( \S+){5}\))?", self.run_schedule
+                    )
+                ),
+                "must be rate(… minutes), cron(…) of six fields, or empty",
+            ),
             "poll_delay_seconds": (
                 0 <= self.poll_delay_seconds <= 900,
                 "must be 0 to 900, what SQS can delay",
@@ -155,6 +177,7 @@ class Settings:
             ),
             "export_lease_seconds": (self.export_lease_seconds >= 60, "must be at least 60"),
             "deidentified_twin": (self.deidentified_twin in TWINS, f"must be one of {', '.join(TWINS)}"),
+            "crawl": (self.crawl in CRAWLS, f"must be one of {', '.join(CRAWLS)}"),
             "change_feed": (self.change_feed in CHANGE_FEEDS, f"must be one of {', '.join(CHANGE_FEEDS)}"),
             **{
                 name: (getattr(self, name) >= 1, "must be at least 1")
@@ -249,9 +272,13 @@ class Settings:
                 "must be the ARN of a web ACL of CloudFront's scope, which is in us-east-1",
             ),
         }
-        for name, (holds, problem) in checks.items():
-            if not holds:
-                raise SettingsError(name, f"{getattr(self, name)!r} {problem}")
+        SettingsError.unless_none(
+            [
+                (name, f"{getattr(self, name)!r} {problem}")
+                for name, (holds, problem) in checks.items()
+                if not holds
+            ]
+        )
 
     @classmethod
     def local(cls, healthlake_endpoint: str, datastore_id: str, **changes: Any) -> Self:
@@ -282,7 +309,7 @@ class Settings:
 
         Raises
         ------
-        SettingsError : one is missing or wrong
+        SettingsError : some are missing or wrong
         """
         given: dict[str, Any] = {**(in_file or {}), **cls.in_variables(environment)}
         for name, variable in (("account", "CDK_DEFAULT_ACCOUNT"), ("region", "CDK_DEFAULT_REGION")):
@@ -290,11 +317,13 @@ class Settings:
                 given.setdefault(name, environment[variable])
         if "region" in given:
             given.setdefault("healthlake_endpoint", f"https://healthlake.{given['region']}.amazonaws.com")
-        for name in ("account", "region", "healthlake_datastore_id"):
-            if name not in given:
-                raise SettingsError(
-                    name, f"is missing; put it into the settings file, or set WATERSHED_{name.upper()}"
-                )
+        SettingsError.unless_none(
+            [
+                (name, f"is missing; put it into the settings file, or set WATERSHED_{name.upper()}")
+                for name in ("account", "region", "healthlake_datastore_id")
+                if name not in given
+            ]
+        )
         return cls(**given)
 
     @classmethod
@@ -313,6 +342,10 @@ class Settings:
     @property
     def makes_datastore(self) -> bool:
         return self.healthlake_datastore_id == NEW_DATASTORE
+
+    @property
+    def crawls_by_events(self) -> bool:
+        return self.crawl == "events"
 
     @property
     def has_twin(self) -> bool:

@@ -49,7 +49,7 @@ def read_settings_file(file: Path) -> dict[str, Any]:
 
     Raises
     ------
-    SettingsError : there is no such file, it is not YAML, or it names an unknown setting
+    SettingsError : there is no such file, it is not YAML, or it names unknown settings or values of a wrong kind
     """
     try:
         content = yaml.safe_load(file.read_text()) or {}
@@ -62,19 +62,19 @@ def read_settings_file(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SettingsError(str(file), "must hold a line `name: value` for each setting")
     kinds = {each.name: str(each.type) for each in fields(Settings)}
-    for name, value in content.items():
-        if name not in kinds:
-            near = get_close_matches(str(name), kinds, 1)
-            raise SettingsError(str(name), f"is unknown{f'; did you mean {near[0]}?' if near else ''}")
-        _check_kind(name, kinds[name], value)
+    found = ((str(name), _problem(str(name), kinds, value)) for name, value in content.items())
+    SettingsError.unless_none([(name, problem) for name, problem in found if problem])
     return content
 
 
-def _check_kind(name: str, kind: str, value: Any) -> None:
-    expected, said = _KINDS[kind]
+def _problem(name: str, kinds: Mapping[str, str], value: Any) -> str:
+    """What is wrong with a line of the file, or nothing."""
+    if name not in kinds:
+        near = get_close_matches(name, kinds, 1)
+        return f"is unknown{f'; did you mean {near[0]}?' if near else ''}"
+    expected, said = _KINDS[kinds[name]]
     # In Python a bool is an int, and in YAML `yes` is a bool.
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        raise SettingsError(name, f"{value!r} must be {said}")
+        return f"{value!r} must be {said}"
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    if not all(isinstance(each, str) for each in inner):
-        raise SettingsError(name, "must hold text only")
+    return "" if all(isinstance(each, str) for each in inner) else "must hold text only"

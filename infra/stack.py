@@ -15,6 +15,7 @@ from infra.change_feed import change_feed
 from infra.console import ConsoleSite
 from infra.control import ControlPlane
 from infra.control_alarms import ControlAlarms
+from infra.crawl_events import CrawlEvents
 from infra.export import Export
 from infra.fan_out import FanOut
 from infra.firehose import DeliverByFirehose
@@ -25,6 +26,7 @@ from infra.item_tables import ItemTables
 from infra.jobs import Jobs, SecurityConfiguration, Workflow
 from infra.landing import LandItems
 from infra.people import People
+from infra.run_schedule import RunSchedule
 from infra.settings import Settings, SettingsError
 from infra.storage import Encryption, Storage
 from infra.twin import TwinSecret
@@ -73,18 +75,25 @@ class WatershedStack(Stack):
         declared = load_crawlers()
         catalog = Catalog(self, "Catalog", given, storage, declared)
         security = SecurityConfiguration(self, "GlueSecurity", given)
-        crawlers = Crawlers(self, "Crawlers", given, storage, catalog, declared, security.name)
+        events = (
+            CrawlEvents(self, "CrawlEvents", given, storage, declared) if settings.crawls_by_events else None
+        )
+        crawlers = Crawlers(self, "Crawlers", given, storage, catalog, declared, security.name, events)
         crawlers.node.add_dependency(security)
         twin = TwinSecret(self, "TwinSecret", settings, key) if settings.has_twin else None
         jobs = Jobs(self, "Jobs", given, storage, catalog, security, twin)
         workflow = settings.prefix
         Workflow(self, "Workflow", given, workflow, crawlers, jobs, crawlers=crawlers.names)
+        if settings.run_schedule:
+            RunSchedule(self, "RunSchedule", settings, workflow)
         analytics = Analytics(self, "Analytics", settings, key, storage.results)
         People(self, "People", given, storage, catalog, analytics)
         export = Export(self, "Export", given, storage, workflow, endpoint.value_as_string, datastore)
         feed = change_feed(self, "ChangeFeed", given, storage, export)
         control = ControlPlane(self, "Control", given, storage, catalog, export, workflow)
         ControlAlarms(self, "ControlAlarms", settings, export.topic)
+        if events:
+            events.watch(export.topic)
         site = ConsoleSite(self, "Console", settings, storage, control) if settings.console else None
         if landed:
             GapAlarms(self, "GapAlarms", settings, landed.function, landed.mappings, export.topic)

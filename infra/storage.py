@@ -39,7 +39,10 @@ class Encryption(Construct):
         )
         # Services that write on their own behalf need the key's own policy; each only for this account.
         own_account = {"StringEquals": {"aws:SourceAccount": settings.account}}
-        for service in ("events.amazonaws.com", "sns.amazonaws.com", "cloudwatch.amazonaws.com"):
+        services = ["events.amazonaws.com", "sns.amazonaws.com", "cloudwatch.amazonaws.com"]
+        if settings.crawls_by_events:
+            services.append("s3.amazonaws.com")
+        for service in services:
             self.key.add_to_resource_policy(
                 iam.PolicyStatement(
                     sid=f"Use{service.split('.', maxsplit=1)[0].capitalize()}",

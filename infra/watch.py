@@ -1,6 +1,7 @@
 """Watching the deployment: alarms on what runs after landing and on every dead-letter queue, and the dashboard.
 
-The other alarms stand beside what they watch: `export_alarms.py`, `gap_alarms.py`, `change_feed.py`, `control_alarms.py`.
+The other alarms stand beside what they watch: `export_alarms.py`, `gap_alarms.py`, `change_feed.py`, `control_alarms.py`,
+`crawl_events.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.alarm import Counted, Limit, alarm
+from infra.alarm import Counted, Limit, alarm, silence_minutes
 from infra.settings import Settings
 from infra.workflow import JOBS, STEPS
 
@@ -127,8 +128,7 @@ class Watch(Construct):
     def _table(self, table: str) -> None:
         settings = self._settings
         scheduled = settings.export_schedule_enabled
-        # As long as three runs may take to come, and at least an hour; CloudWatch looks back a day at most.
-        minutes = min(max(60, 3 * settings.export_schedule_minutes), 1440)
+        minutes = silence_minutes(settings)
         self._alarm(
             f"table-behind-{table}",
             f"Table {table} does not show what its sources hold: it failed its audit, could not be made, or no run"
@@ -196,7 +196,7 @@ def _dimensions(each: cloudwatch.CfnAlarm) -> Sequence[cloudwatch.CfnAlarm.Dimen
 
 _ROWS: Mapping[str, tuple[str, ...]] = {
     "Landing": ("items-", "export-", "fhir-changes-", "dead-letters-"),
-    "Runs": ("job-failed", "crawler-failed", "quarantine-"),
+    "Runs": ("job-failed", "crawler-failed", "crawl-waits-", "quarantine-"),
     "Tables": ("table-behind-", "table-shrank-"),
     "Control plane": ("control-",),
     "Athena": ("athena-",),

@@ -19,7 +19,12 @@ from local.healthlake.client import HealthLakeClient
 from local.healthlake.launcher import HealthLake
 from local.state import State
 
-CHOICES = ("WATERSHED_CHANGE_FEED", "WATERSHED_RESOURCE_EVENTS", "WATERSHED_DEIDENTIFIED_TWIN")
+CHOICES = (
+    "WATERSHED_CHANGE_FEED",
+    "WATERSHED_CRAWL",
+    "WATERSHED_DEIDENTIFIED_TWIN",
+    "WATERSHED_RESOURCE_EVENTS",
+)
 """What of a deployment can be chosen on a laptop, as on AWS; account, sizes and waits are the laptop's own."""
 
 

@@ -22,6 +22,7 @@ class NodeRun:
     state: str
     seconds: float
     error: str = ""
+    log_stream: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,5 +140,10 @@ def _nodes(graph: Mapping[str, Any]) -> Iterator[NodeRun]:
             started, ended = crawl.get("StartedOn"), crawl.get("CompletedOn")
             seconds = (ended - started).total_seconds() if started and ended else 0.0
             yield NodeRun(
-                "crawler", node["Name"], crawl.get("State", "RUNNING"), seconds, crawl.get("ErrorMessage", "")
+                "crawler",
+                node["Name"],
+                crawl.get("State", "RUNNING"),
+                seconds,
+                crawl.get("ErrorMessage", ""),
+                crawl.get("LogStream", ""),
             )

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from local.commands.options import Json, current_stack, says_why
+from local.crawl_told import crawl_told
 from local.export import await_export, start_export
 from local.stack import Stack
 from local.terminal import Terminal, counted
@@ -82,7 +83,8 @@ def follow_workflow(stack: Stack, terminal: Terminal, run_id: str, watch: bool =
             for node in run.nodes:
                 if node.state == "SUCCEEDED" and (node.kind, node.name) not in shown:
                     shown.add((node.kind, node.name))
-                    terminal.say(f"    {node.kind} {node.name}  [dim]{node.seconds:.0f} s[/dim]")
+                    found = crawl_told(stack.state.root / "logs", node) if node.kind == "crawler" else ""
+                    terminal.say(f"    {node.kind} {node.name}  [dim]{node.seconds:.0f} s{found}[/dim]")
 
         run = await_workflow(glue, stack.workflow, run_id, note)
         step.result = counted({"crawlers": _count(run, "crawler"), "jobs": _count(run, "job")})

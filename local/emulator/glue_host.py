@@ -21,10 +21,13 @@ class JobEnd(Protocol):
 
 
 class CrawlEnd(Protocol):
-    """`status` is `LastCrawl.Status`: SUCCEEDED or FAILED."""
+    """`status` is `LastCrawl.Status`: SUCCEEDED or FAILED. `crawled_with` is what the crawler was, which is
+    kept where it succeeded: a crawler in event mode lists everything once it is another."""
 
     @property
     def status(self) -> str: ...
+    @property
+    def crawled_with(self) -> str: ...
     @property
     def error_message(self) -> str: ...
     @property

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 REGION = "us-east-1"
 ACCESS_KEY = "test"
@@ -42,4 +43,9 @@ def s3_client(endpoint_url: str) -> S3Client:
 
 def glue_client(endpoint_url: str) -> GlueClient:
     client: GlueClient = _session().client("glue", endpoint_url=endpoint_url, config=_config())
+    return client
+
+
+def sqs_client(endpoint_url: str) -> SQSClient:
+    client: SQSClient = _session().client("sqs", endpoint_url=endpoint_url, config=_config())
     return client

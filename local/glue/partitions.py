@@ -12,10 +12,12 @@ class Folders:
     """The partition folders under a table's location.
 
     ``found`` maps a partition's values, decoded, to its folder below the location, as it is written there.
-    ``ignored`` maps each folder that is no partition of this table to what is wrong with it.
+    ``first`` maps them to the first key seen in it. ``ignored`` maps each folder that is no partition of this table
+    to what is wrong with it.
     """
 
     found: dict[tuple[str, ...], str] = field(default_factory=dict)
+    first: dict[tuple[str, ...], str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
 
 
@@ -39,6 +41,7 @@ def partition_folders(keys: Iterable[str], partition_keys: Sequence[str]) -> Fol
         else:
             values = tuple(unquote(level.partition("=")[2]) for level in levels)
             folders.found.setdefault(values, folder)
+            folders.first.setdefault(values, key)
     return folders
 
 

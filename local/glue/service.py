@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.glue.aws import glue_client, s3_client
-from local.glue.crawler import TableCrawl, crawl
+from local.glue.aws import glue_client, s3_client, sqs_client
+from local.glue.crawler import Crawl, crawl, properties
 from local.glue.errors import GlueHostError
 from local.glue.job import REPOSITORY
 from local.glue.spark_jobs import JobEnd, SparkJobs, tell
@@ -28,9 +28,11 @@ _log = logging.getLogger("watershed.glue")
 
 @dataclass(frozen=True)
 class CrawlEnd:
-    """``status`` is that of ``LastCrawl``: SUCCEEDED or FAILED; ``summary`` tells of each table."""
+    """``status`` is that of ``LastCrawl``: SUCCEEDED or FAILED; ``summary`` tells of each table, and
+    ``crawled_with`` by which properties it went."""
 
     status: str
+    crawled_with: str
     error_message: str = ""
     log_stream: str = ""
     tables_updated: int = 0
@@ -122,29 +124,41 @@ class GlueHost:
 
     def _crawl(self, crawler: Mapping[str, Any], on_end: Callable[[CrawlEnd], None]) -> None:
         log_stream = f"{crawler.get('Name')}/{uuid.uuid4()}"
-        tables: list[TableCrawl] = []
+        done = Crawl()
         error = ""
+        where = self._endpoint_url
         try:
-            tables = crawl(crawler, glue_client(self._endpoint_url), s3_client(self._endpoint_url))
+            done = crawl(crawler, glue_client(where), s3_client(where), sqs_client(where))
         except GlueHostError as problem:
             error = str(problem)
         except Exception as problem:
             _log.exception("crawler %s: the crawl failed", crawler.get("Name"))
             error = f"{type(problem).__name__} while crawling; the emulator's log has the details"
-        summary = {"tables": [table.summary() for table in tables], "error": error}
+        tables = done.tables
+        summary = {
+            "messages": done.messages,
+            "tables": [table.summary() for table in tables],
+            "error": error,
+        }
         log = self._logs / f"{log_stream}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(json.dumps(summary, indent=2) + "\n")
         end = CrawlEnd(
             status="FAILED" if error else "SUCCEEDED",
+            crawled_with=properties(crawler),
             error_message=error,
             log_stream=log_stream,
             tables_updated=sum(table.added + table.updated > 0 for table in tables),
             partitions_added=sum(table.added for table in tables),
             summary=summary,
         )
+        by = "everything listed" if done.messages is None else f"{done.messages} messages of S3's read"
         _log.info(
-            "crawler %s: %s, %d partitions added", crawler.get("Name"), end.status, end.partitions_added
+            "crawler %s: %s, %s, %d partitions added",
+            crawler.get("Name"),
+            end.status,
+            by,
+            end.partitions_added,
         )
         tell(on_end, end)
 

@@ -39,6 +39,8 @@ def _start_crawler(request: dict[str, Any]) -> Any:
     from ministack.core.responses import error_response_json, json_response
     from ministack.services import glue
 
+    from local.glue.crawler import CRAWLED_WITH
+
     name = request.get("Name", "")
     crawler = glue._crawlers.get(name)
     if crawler is None:
@@ -54,6 +56,8 @@ def _start_crawler(request: dict[str, Any]) -> Any:
 
     def on_end(end: CrawlEnd) -> None:
         crawler["TablesUpdated"] = end.tables_updated
+        if end.status == "SUCCEEDED":
+            crawler[CRAWLED_WITH] = end.crawled_with
         finish(crawler, started, end.status, end.error_message, end.log_stream)
 
     try:

@@ -1,4 +1,5 @@
-"""The real stack, one table by each delivery and all changes told: what lands is what the direct sink lands."""
+"""The real stack, one table by each delivery, all changes told, and S3's events for the crawlers: what lands is what
+the direct sink lands."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import pytest
 from infra.settings import Settings
 from lambdas.land_item_changes.sink import plan_batch
 from lambdas.shared.item_change import ItemTypeIndex
-from local.deploy import StackOutputs, deploy
+from local.deploy import StackOutputs, deploy, state_dir
 from local.emulator import Emulator
 from local.emulator.environment import Options
 from schemas.item_type import load_item_types
@@ -24,7 +25,9 @@ from tests.unit.items.records import LANDED_ONCE, patient, registry_key
 pytestmark = pytest.mark.e2e
 
 REGISTRY, READINGS = "watershed-registry", "watershed-site-activity"
-SETTINGS = Settings.local("http://127.0.0.1:1", "none", firehose_tables=(REGISTRY, READINGS), fan_out=True)
+SETTINGS = Settings.local(
+    "http://127.0.0.1:1", "none", firehose_tables=(REGISTRY, READINGS), fan_out=True, crawl="events"
+)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +128,52 @@ def test_the_fan_out_keeps_each_patients_last_activity(stack: tuple[Emulator, St
     assert set(told) == {"p-0", "p-1", "p1"}
 
 
+def _crawled(emulator: Emulator, name: str) -> dict[str, Any]:
+    """What the log of a crawl tells, once it has ended."""
+    glue: Any = emulator.client("glue")
+    glue.start_crawler(Name=name)
+    until(lambda: glue.get_crawler(Name=name)["Crawler"]["State"] == "READY")
+    last = glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]
+    assert last["Status"] == "SUCCEEDED", last
+    log = state_dir(emulator) / "logs" / f"{last['LogStream']}.log"
+    return dict(json.loads(log.read_text()))
+
+
+def test_crawls_after_the_first_go_by_what_s3_tells(stack: tuple[Emulator, StackOutputs]) -> None:
+    emulator, outputs = stack
+    sqs: Any = emulator.client("sqs")
+    url = sqs.get_queue_url(QueueName="watershed-landing-items-events")["QueueUrl"]
+    waiting = "ApproximateNumberOfMessages"
+
+    def told() -> int:
+        reply = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[waiting])
+        return int(reply["Attributes"][waiting])
+
+    assert _crawled(emulator, "watershed-landing-items")["messages"] is None, "everything is listed at first"
+    key = (
+        "items/table_name=watershed-registry/item_type=Address/year=2031/month=01/day=01/hour=00/a.ndjson.gz"
+    )
+    emulator.client("s3").put_object(Bucket=outputs["LandingBucket"], Key=key, Body=gzip.compress(b"{}\n"))
+    until(lambda: told() > 0)
+    by_events = _crawled(emulator, "watershed-landing-items")
+    assert by_events["messages"] >= 1
+    added = {each["table"]: each["added"] for each in by_events["tables"]}
+    assert added["address_change"] >= 1
+    assert told() == 0
+    # The other crawler's queue is its own: it was told only S3's test, and that it is listed first holds for it too.
+    assert _crawled(emulator, "watershed-landing-fhir")["messages"] is None
+    assert _crawled(emulator, "watershed-landing-fhir")["messages"] == 0
+
+
 _LANDING = {"put landing/items", "put landing/quarantine/source=items"}
+_ZONES = (
+    "items",
+    "fhir",
+    "fhir_changes",
+    "quarantine/source=items",
+    "quarantine/source=fhir_changes",
+    "replayed",
+)
 _CONSUMED = ("changes-address", "changes-patient", "changes-site-activity")
 REACH: dict[str, set[str]] = {
     "partition-item-changes": _LANDING,
@@ -140,6 +188,17 @@ REACH: dict[str, set[str]] = {
         "list landing/quarantine",
     },  # Firehose asks for a right to list, of the whole bucket
     "land-registry": {"send parked-changes"},
+    "crawl": {
+        *(f"get landing/{zone}" for zone in _ZONES),
+        *(
+            f"{verb} landing-{source}-events{end}"
+            for verb in ("see", "consume")
+            for source in ("items", "fhir")
+            for end in ("", "-dlq")
+        ),
+        "list landing/quarantine",
+        "list landing tables",
+    },
     "tell-registry": {"send tell-registry-dlq", "put events watershed-item-changes"},
 }
 

@@ -38,9 +38,10 @@ _WITH_ANNOUNCEMENTS = replace(NAMED, resource_events=True)
 
 VARIANTS = {
     "watershed": ON_AWS,
-    "cloudtrail": replace(_WITH_ANNOUNCEMENTS, change_feed="cloudtrail"),
+    "cloudtrail": replace(_WITH_ANNOUNCEMENTS, change_feed="cloudtrail", export_schedule_minutes=2880),
     "subscription": replace(_WITH_ANNOUNCEMENTS, change_feed="subscription"),
-    # With a data store of its own, tables that are there already, somebody to tell, and a de-identified twin.
+    # With a data store of its own, tables that are there already, somebody to tell, a de-identified twin, and
+    # crawls by events, and runs by the clock.
     "joined": replace(
         ON_AWS,
         healthlake_datastore_id="new",
@@ -50,6 +51,8 @@ VARIANTS = {
         stream_key_arns=("arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555",),
         alarm_email="lake@example.org",
         deidentified_twin="shift",
+        crawl="events",
+        run_schedule="cron(0 5 * * ? *)",
         console=True,
     ),
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import Field, fields, replace
+from typing import Any
 
 import pytest
 
-from infra.cost import PAGE, Prices, Use, monthly, page, total
+from infra.cost import PAGE, Prices, Use, main, monthly, page, total
 from infra.packaging import REPOSITORY
 
 
@@ -41,6 +42,38 @@ def test_a_job_is_billed_a_minute_at_least() -> None:
     assert _dollars(replace(Use(), job_minutes=0.2), "Glue jobs") == _dollars(
         replace(Use(), job_minutes=1), "Glue jobs"
     )
+
+
+def test_a_crawl_without_events_is_not_billed() -> None:
+    assert _dollars(replace(Use(), quiet_percent=75), "Glue crawlers") == pytest.approx(
+        _dollars(Use(), "Glue crawlers") / 4
+    )
+
+
+@pytest.mark.parametrize("each", fields(Use), ids=lambda each: each.name)
+def test_each_assumption_counts(each: Field[Any]) -> None:
+    more = not each.default if each.type == "bool" else each.default * 3 + 1
+    assert total(monthly(replace(Use(), **{each.name: more}))) != pytest.approx(total(monthly(Use())))
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--export-minutes=0", "must be 1 or more"),
+        ("--changes-per-object=0", "must be 1 or more"),
+        ("--stored-gb=-1", "must be 0 or more"),
+        ("--quiet-percent=101", "must be 100 or less"),
+        ("--item-changes=many", "invalid"),
+    ],
+)
+def test_what_nothing_can_be_reckoned_with_is_refused(
+    capsys: pytest.CaptureFixture[str], option: str, problem: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main([option])
+    said = capsys.readouterr().err
+    assert option.partition("=")[0] in said
+    assert problem in said
 
 
 def test_what_is_off_costs_nothing() -> None:

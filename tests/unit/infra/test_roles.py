@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from infra.policies import BroadPermissionError, allow
-from tests.unit.infra.assemblies import ON_AWS
+from tests.unit.infra.assemblies import ON_AWS, VARIANTS, variant
+from tests.unit.infra.assemblies import template as template_of
 
 Resources = Callable[[str], dict[str, dict[str, Any]]]
 
@@ -21,6 +22,12 @@ def _statements(resources: Resources) -> Iterator[tuple[str, dict[str, Any]]]:
         for policy in role["Properties"]["Policies"]:
             for statement in policy["PolicyDocument"]["Statement"]:
                 yield name, statement
+
+
+def _resources_of(stack: str) -> Resources:
+    """As the fixture of this name, of any of the stacks that are checked."""
+    found = template_of(variant(stack))["Resources"]
+    return lambda kind: {name: each for name, each in found.items() if each["Type"] == kind}
 
 
 def _list(value: Any) -> list[Any]:
@@ -83,17 +90,17 @@ def test_no_role_has_managed_policies_or_policies_added_elsewhere(
     assert not kinds & {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}
 
 
-def test_actions_are_spelled_out_and_exist(resources: Resources, authorization: dict[str, Any]) -> None:
-    for role, statement in _statements(resources):
+@pytest.mark.parametrize("stack", VARIANTS)
+def test_actions_are_spelled_out_and_exist(stack: str, authorization: dict[str, Any]) -> None:
+    for role, statement in _statements(_resources_of(stack)):
         for action in _list(statement["Action"]):
             service, _, name = action.partition(":")
             assert name.lower() in authorization[service]["Actions"], f"{role}: {action} does not exist"
 
 
-def test_resources_are_named_wherever_the_action_knows_any(
-    resources: Resources, authorization: dict[str, Any]
-) -> None:
-    for role, statement in _statements(resources):
+@pytest.mark.parametrize("stack", VARIANTS)
+def test_resources_are_named_wherever_the_action_knows_any(stack: str, authorization: dict[str, Any]) -> None:
+    for role, statement in _statements(_resources_of(stack)):
         for action in _list(statement["Action"]):
             service, _, name = action.partition(":")
             limited = bool(authorization[service]["Actions"][name.lower()].get("Resources"))
@@ -114,11 +121,13 @@ _CONFUSABLE = (
     "states.amazonaws.com",
     "pipes.amazonaws.com",
     "firehose.amazonaws.com",
+    "scheduler.amazonaws.com",
 )
 
 
-def test_services_assume_roles_only_for_this_account(resources: Resources) -> None:
-    for role in resources("AWS::IAM::Role").values():
+@pytest.mark.parametrize("stack", VARIANTS)
+def test_services_assume_roles_only_for_this_account(stack: str) -> None:
+    for role in _resources_of(stack)("AWS::IAM::Role").values():
         (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         service = statement["Principal"].get("Service")
         if service in _CONFUSABLE:

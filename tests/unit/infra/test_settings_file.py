@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -76,6 +77,24 @@ def test_tables_that_exist_are_named_with_their_streams(tmp_path: Path) -> None:
 def test_a_file_that_says_nonsense_is_refused_by_name(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         aws_settings({}, _written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("account: 1\nreigon: eu-west-1\nfan_out: 2\n", ["account", "reigon", "fan_out"]),
+        (
+            f"{_ESSENTIAL}crawl: event\nglue_workers: 1\nalarm_email: nobody\n",
+            ["crawl", "glue_workers", "alarm_email"],
+        ),
+        ("{}\n", ["account", "region", "healthlake_datastore_id"]),
+    ],
+)
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path, text: str, names: list[str]) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        aws_settings({}, _written(tmp_path, text))
+    assert sorted(re.findall(r"^Setting (\w+):", str(refusal.value), re.MULTILINE)) == sorted(names)
+    assert refusal.value.name in names
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.alarm import silence_minutes
 from infra.policies import flat
 from schemas.model import load_models
 from schemas.view import load_views
-from tests.unit.infra.assemblies import VARIANTS, template, variant
+from tests.unit.infra.assemblies import ON_AWS, VARIANTS, template, variant
 
 Resources = Callable[[str], dict[str, dict[str, Any]]]
 
@@ -68,6 +70,22 @@ def test_every_table_is_watched(alarms: dict[str, dict[str, Any]]) -> None:
         assert (shrank["Threshold"], shrank["TreatMissingData"]) == (20, "notBreaching")
 
 
+def test_what_comes_every_other_day_may_be_silent_for_six() -> None:
+    alarms = _alarms("cloudtrail")
+    stale, behind = alarms["watershed-export-stale"], alarms["watershed-table-behind-patient"]
+    assert stale["Period"] == behind["Period"] == 6 * 86_400
+    assert "for 8640 minutes" in stale["AlarmDescription"]
+    assert "for 8640 minutes" in behind["AlarmDescription"]
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 60, 1440, 5000, 100_000])
+def test_no_alarm_looks_back_further_than_cloudwatch_does(minutes: int) -> None:
+    """A week: botocore's documentation of PutMetricAlarm."""
+    period = 60 * silence_minutes(replace(ON_AWS, export_schedule_minutes=minutes))
+    assert 3600 <= period <= 604_800
+    assert period >= min(3 * 60 * minutes, 604_800)
+
+
 @pytest.mark.parametrize("stack", VARIANTS)
 def test_every_dead_letter_queue_has_one_alarm(stack: str) -> None:
     body = template(variant(stack))
@@ -80,7 +98,7 @@ def test_every_dead_letter_queue_has_one_alarm(stack: str) -> None:
         dimension["Value"]["Fn::GetAtt"][0]
         for each in _alarms(stack).values()
         for dimension in each["Dimensions"]
-        if dimension["Name"] == "QueueName"
+        if dimension["Name"] == "QueueName" and dimension["Value"]["Fn::GetAtt"][0] in queues
     ]
     assert sorted(watched) == sorted(queues)
     assert queues

@@ -1,4 +1,4 @@
-"""An S3 and a Glue Data Catalog in memory."""
+"""An S3, a Glue Data Catalog and an SQS in memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from moto import mock_aws
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 BUCKET = "watershed-lake-test"
 
@@ -38,4 +39,12 @@ def glue(aws: None) -> GlueClient:
     import boto3
 
     client: GlueClient = boto3.client("glue")
+    return client
+
+
+@pytest.fixture
+def sqs(aws: None) -> SQSClient:
+    import boto3
+
+    client: SQSClient = boto3.client("sqs")
     return client

@@ -57,13 +57,14 @@ class Output:
 def compile_column(compiler: Compiler, node: Node, column: Column, value: Value, lexical: bool) -> Output:
     """The output of a column; `lexical` keeps every value in its FHIR form, for JSON and for tests."""
     value = _resolved(compiler, node, column, value)
+    fhir_type = column.type or EMPTY if value.type == EMPTY else value.type
     if value.need is not None:
         raise compiler.unsupported(node, f"a column of the structure {value.type}: name its elements, or it")
     if column.collection:
         text, item = value.array, compiler.scope.fresh("c")
         converted, kind = _converted(value.single(item), column, lexical)
         sql = text if converted == item else f"transform({text}, {item} -> {converted})"
-        return Output(column.name, _or_null(sql), f"ARRAY<{kind}>", value.type, True, _json(value, kind))
+        return Output(column.name, _or_null(sql), f"ARRAY<{kind}>", fhir_type, True, _json(fhir_type, kind))
     single = value
     if value.many:
         message = f"several values for column {column.name} ({column.path}), which is not a collection"
@@ -72,7 +73,7 @@ def compile_column(compiler: Compiler, node: Node, column: Column, value: Value,
     misfit = None
     if column.ansi_type and converted != single.sql and not lexical:
         misfit = f"({single.sql} IS NOT NULL AND {converted} IS NULL)"
-    return Output(column.name, converted, kind, value.type, False, _json(value, kind), misfit)
+    return Output(column.name, converted, kind, fhir_type, False, _json(fhir_type, kind), misfit)
 
 
 def _or_null(array: str) -> str:
@@ -87,8 +88,8 @@ def _resolved(compiler: Compiler, node: Node, column: Column, value: Value) -> V
     return compiler.settle(node, value)
 
 
-def _json(value: Value, spark_type: str) -> str:
-    if value.type in INTEGERS or value.type == "decimal":
+def _json(fhir_type: str, spark_type: str) -> str:
+    if fhir_type in INTEGERS or fhir_type == "decimal":
         return "number"
     return "boolean" if spark_type == "BOOLEAN" else "text"
 
@@ -96,7 +97,8 @@ def _json(value: Value, spark_type: str) -> str:
 def _converted(value: Value, column: Column, lexical: bool) -> tuple[str, str]:
     """The SQL and the Spark type of a value."""
     if value.type == EMPTY:
-        kind = _spark_type(column.type or "string", lexical)
+        tagged = column.ansi_type and not lexical
+        kind = ansi_to_spark(column) if tagged else _spark_type(column.type or "string", lexical)
         return f"CAST(NULL AS {kind})", kind
     plain = numeric.lexical(value)
     if lexical or not column.ansi_type:

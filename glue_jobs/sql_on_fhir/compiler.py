@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from glue_jobs.sql_on_fhir import functions, literals, operators
@@ -40,6 +40,14 @@ from schemas.fhir import Element, ElementModel, element_model
 
 _BASES = frozenset({"Resource", "DomainResource"})
 INTEGER64 = "integer64"
+# Variables of every FHIRPath expression on FHIR data (http://hl7.org/fhir/R4/fhirpath.html#vars).
+_CODE_SYSTEMS = {
+    "loinc": "http://loinc.org",
+    "sct": "http://snomed.info/sct",
+    "ucum": "http://unitsofmeasure.org",
+}
+# Bases that say nothing of what is in a value.
+_ABSTRACT = frozenset({"Element", "BackboneElement"})
 # Choices of any type (`value[x]` of extensions) have 50 of them in R4; of others none has more than a dozen.
 _ANY_TYPE = 40
 
@@ -138,19 +146,23 @@ class Compiler:
             return self.scope.resource
         if node.name == "context":
             return self.scope.focus
+        if node.name in _CODE_SYSTEMS:
+            return literals.literal("uri", _CODE_SYSTEMS[node.name])
         known = ", ".join(f"%{name}" for name in sorted({*self.scope.constants, "rowIndex", "resource"}))
         raise self.wrong(node, f"unknown constant %{node.name}; the view has {known}")
 
     def _member(self, node: Member, this: Value) -> Value:
         if node.source is not None:
             return self.member(node, self.visit(node.source, this), node.name)
-        is_type = this is self.scope.resource and self.model.is_a(this.type, node.name)
+        is_type = this.choice is None and self.model.is_a(this.type, node.name)
         if is_type and self.model.element(this.type, node.name) is None:
-            return this  # `Patient.name` in a view of Patient
+            return this  # `Patient.name` where the context is a Patient
         return self.member(node, this, node.name)
 
     def _index(self, node: Index, this: Value) -> Value:
         source, index = self.visit(node.source, this), self.visit(node.index, this)
+        if index.type == EMPTY:
+            return EMPTY_VALUE
         if index.type not in INTEGERS:
             raise self.wrong(node, f"an index is an integer, not a {index.type}")
         source = self.settle(node, source)
@@ -284,14 +296,21 @@ class Compiler:
             assert source.parent is not None
             # R4 has no integer64, but views name it and R5's extensions hold it: where any type may stand.
             anything = wanted == INTEGER64 and len(source.choice.types) >= _ANY_TYPE
-            if wanted in source.choice.types or anything:
+            if anything:
                 return self.element(source.parent, source.choice, wanted)
-            return EMPTY_VALUE
+            return self._choice_of_type(source.parent, source.choice, wanted)
         if source.type == EMPTY or self.model.is_a(source.type, wanted):
             return source
         if source.type in _BASES and self.model.is_resource(wanted):
             return self._resource_of_type(source, wanted)
         return EMPTY_VALUE
+
+    def _choice_of_type(self, owner: Value, choice: Element, wanted: str) -> Value:
+        """The value of a choice where it is of a type or one derived from it: a code is a string, an Age a Quantity."""
+        types = [t for t in choice.types if self.model.is_a(t, wanted)]
+        if not types or wanted in _ABSTRACT:
+            return EMPTY_VALUE
+        return replace(self._one_of(owner, choice, types), type=wanted)
 
     def _resource_of_type(self, source: Value, wanted: str) -> Value:
         """Contained resources and entries of bundles tell their type in `resourceType`."""
@@ -312,7 +331,18 @@ class Compiler:
         types = value.choice.types
         if not all(self._primitive(t) for t in types) or len({storage(t, primitive=True) for t in types}) > 1:
             raise self.wrong(node, f"{value.choice.name}[x] can be {', '.join(types)}; pick one with ofType")
-        return self.either([self.element(value.parent, value.choice, t) for t in types])
+        return self._one_of(value.parent, value.choice, types)
+
+    def _one_of(self, owner: Value, choice: Element, types: Sequence[str]) -> Value:
+        """The value of a choice of whichever of these types, all of which are held alike; in the owners' order."""
+        if len(types) == 1:
+            return self.element(owner, choice, types[0])
+        if not owner.many:
+            found = [self.element(owner, choice, t) for t in types]
+            return replace(self.either(found), need=found[0].need)
+        name = self.scope.fresh()
+        one = self._one_of(owner.single(name), choice, types)
+        return replace(one, sql=f"transform({owner.array}, {name} -> {one.sql})", many=True, clean=False)
 
     # Singletons -----------------------------------------------------------------------------------------------
 

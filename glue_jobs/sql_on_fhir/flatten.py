@@ -181,12 +181,16 @@ class _Flattener:
 
     def _branches(self, select: Select, scope: Scope) -> tuple[str, list[Output]]:
         """The rows of a unionAll as one array of structs, and its columns."""
-        arrays, first = [], list[Output]()
-        for branch in select.unions:
-            array, outputs = self._rows(branch, scope)
-            arrays.append(array)
-            first = first or outputs
+        before = len(self.repeats)
+        branches = [self._rows(branch, scope) for branch in select.unions]
+        untyped = _untyped(select.unions, [outputs for _, outputs in branches])
+        if untyped:
+            del self.repeats[before:]
+            return self._branches(select.declaring(untyped), scope)
+        first = branches[0][1]
+        for branch, (_, outputs) in zip(select.unions, branches, strict=True):
             _check_types(branch, first, outputs)
+        arrays = [array for array, _ in branches]
         return (arrays[0] if len(arrays) == 1 else f"concat({', '.join(arrays)})"), first
 
     def _rows(self, select: Select, scope: Scope) -> tuple[str, list[Output]]:
@@ -289,6 +293,25 @@ def _substitute(step: Step, token: str, sql: str) -> Step:
 def _empty_rows(outputs: Sequence[Output]) -> str:
     fields = ", ".join(f"{quote_name(output.name)}: {output.spark_type}" for output in outputs)
     return f"CAST(array() AS ARRAY<STRUCT<{fields}>>)"
+
+
+def _untyped(unions: Sequence[Select], outputs: Sequence[Sequence[Output]]) -> dict[str, Column]:
+    """The columns of branches that are `{}` and say not of what type, as the other branches have them; by location."""
+    found: dict[str, Column] = {}
+    columns = [list(branch.all_columns()) for branch in unions]
+    for same in zip(*(zip(c, o, strict=True) for c, o in zip(columns, outputs, strict=True)), strict=True):
+        typed = next(((column, output) for column, output in same if output.fhir_type != EMPTY), None)
+        if typed is None:
+            continue
+        for column, output in same:
+            if output.fhir_type == EMPTY:
+                found[column.location] = replace(
+                    column,
+                    type=typed[1].fhir_type,
+                    collection=typed[0].collection,
+                    tags=column.tags or typed[0].tags,
+                )
+    return found
 
 
 def _check_types(branch: Select, expected: Sequence[Output], found: Sequence[Output]) -> None:

@@ -19,10 +19,13 @@ LEXICAL: Mapping[str, re.Pattern[str]] = {
     "time": re.compile(_TIME),
     "decimal": re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?"),
     "integer": re.compile(r"[+-]?\d+"),
-    "oid": re.compile(r"urn:oid:[0-2](\.(0|[1-9]\d*))+"),
-    "uuid": re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
+    # Without their prefix, identifiers are common in views and leave no doubt.
+    "oid": re.compile(r"(urn:oid:)?[0-2](\.(0|[1-9]\d*))+"),
+    "uuid": re.compile(r"(urn:uuid:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
     "id": re.compile(r"[A-Za-z0-9.-]{1,64}"),
     "code": re.compile(r"\S+( \S+)*"),
+    **dict.fromkeys(("uri", "url", "canonical"), re.compile(r"\S+")),
+    "base64Binary": re.compile(r"(\s*[0-9A-Za-z+/=]{4}\s*)+"),
 }
 
 # The value[x] of a constant, by the name of its key.

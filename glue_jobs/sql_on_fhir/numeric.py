@@ -15,7 +15,7 @@ from glue_jobs.sql_on_fhir.values import INTEGERS, Value
 _WIDE = "DECIMAL(38,18)"
 # Products and quotients of these keep at least 15 places: Spark would cut those of wider types to 6.
 _NARROW = "DECIMAL(20,9)"
-_RESULT = "DECIMAL(38,15)"
+RESULT = "DECIMAL(38,15)"
 DEFAULT_PLACES = 8
 
 
@@ -55,7 +55,7 @@ def _decimals(operator: str, left: str, right: str) -> str:
     operand = _WIDE if operator in "+-" else _NARROW
     exact = f"{function}(try_cast({left} AS {operand}), try_cast({right} AS {operand}))"
     rough = f"{function}(try_cast({left} AS DOUBLE), try_cast({right} AS DOUBLE))"
-    return f"coalesce(try_cast({exact} AS {_RESULT}), try_cast(round({rough}, 12) AS {_RESULT}))"
+    return f"coalesce(try_cast({exact} AS {RESULT}), try_cast(round({rough}, 12) AS {RESULT}))"
 
 
 def _integers(operator: str, left: str, right: str) -> str:
@@ -73,7 +73,7 @@ def _decimal_division(operator: str, left: Value, right: Value) -> Value:
         # `div` counts in 64 bits and in ANSI mode throws beyond, so what an integer cannot hold is kept from it.
         fits = f"abs(try_divide({_double(left)}, {_double(right)})) < 2147483649D"
         return Value(case((fits, f"try_cast({numerator} div {denominator} AS INT)")), "integer")
-    return Value(f"try_cast({numerator} % {denominator} AS {_RESULT})", "decimal", numeric=True)
+    return Value(f"try_cast({numerator} % {denominator} AS {RESULT})", "decimal", numeric=True)
 
 
 def negate(value: Value) -> Value:
@@ -138,4 +138,4 @@ def _shifted(number: str, scale: str, high: bool, places: int) -> str:
         otherwise=f"try_cast(concat('5', repeat('0', -{scale} - 1)) AS {_WIDE})",
     )
     edge = f"{'try_add' if high else 'try_subtract'}({number}, {half})"
-    return f"try_cast({'ceil' if high else 'floor'}({edge}, {places}) AS {_RESULT})"
+    return f"try_cast({'ceil' if high else 'floor'}({edge}, {places}) AS {RESULT})"

@@ -8,7 +8,7 @@ from glue_jobs.sql_on_fhir import numeric, temporal
 from glue_jobs.sql_on_fhir.literals import LEXICAL
 from glue_jobs.sql_on_fhir.sql import case
 from glue_jobs.sql_on_fhir.syntax import Binary, Unary
-from glue_jobs.sql_on_fhir.values import EMPTY, EMPTY_VALUE, NUMBERS, TEXT, Value, boolean
+from glue_jobs.sql_on_fhir.values import EMPTY, EMPTY_VALUE, INTEGERS, NUMBERS, TEXT, Value, boolean
 
 if TYPE_CHECKING:
     from glue_jobs.sql_on_fhir.compiler import Compiler
@@ -89,19 +89,16 @@ def _equal_collections(compiler: Compiler, node: Binary, left: Value, right: Val
     for value in (left, right):
         if value.need is not None or value.family not in ("text", "number", "date", "boolean", "time"):
             raise compiler.unsupported(node, f"comparing collections of {value.type}")
-    a, b = _comparable(compiler, left), _comparable(compiler, right)
+    both = f"{left.present} AND {right.present}"
     if left.family != right.family:
-        different = "false" if node.operator == "=" else "true"
-        return boolean(case((f"{left.present} AND {right.present}", different)))
-    equal = case((f"{left.present} AND {right.present}", f"{a} {_EQUALITY[node.operator]} {b}"))
-    return boolean(equal)
-
-
-def _comparable(compiler: Compiler, value: Value) -> str:
-    if value.family != "number":
-        return value.array
-    name = compiler.scope.fresh()
-    return f"transform({value.array}, {name} -> try_cast({name} AS DECIMAL(38,18)))"
+        return boolean(case((both, "false" if node.operator == "=" else "true")))
+    a, b = compiler.scope.fresh(), compiler.scope.fresh()
+    pair = _compare(compiler, node, "=", left.single(a), right.single(b), "false")
+    pairs = f"zip_with({left.array}, {right.array}, ({a}, {b}) -> {pair})"
+    equal = case(
+        (f"size({left.array}) <> size({right.array})", "false"), otherwise=f"forall({pairs}, {a} -> {a})"
+    )
+    return boolean(case((both, equal if node.operator == "=" else f"NOT {equal}")))
 
 
 def _order(compiler: Compiler, node: Binary, left: Value, right: Value) -> Value:
@@ -197,5 +194,14 @@ def _union(compiler: Compiler, node: Binary, left: Value, right: Value) -> Value
     left, right = compiler.settle(node.left, left), compiler.settle(node.right, right)
     if left.family != right.family or left.need is not None or right.need is not None:
         raise compiler.unsupported(node, f"| of a {left.type} and a {right.type}")
+    if left.family == "number" and not {left.type, right.type} <= INTEGERS:
+        # As calculated decimals: 2 and 2.0 are one number, but two texts.
+        left, right = _as_decimals(compiler, left), _as_decimals(compiler, right)
     both = ", ".join(f"coalesce({value.array}, array())" for value in (left, right))
     return left.array_of(f"array_distinct(concat({both}))")
+
+
+def _as_decimals(compiler: Compiler, value: Value) -> Value:
+    name = compiler.scope.fresh()
+    sql = f"transform({value.array}, {name} -> {numeric.decimal(value.single(name), numeric.RESULT)})"
+    return Value(sql, "decimal", many=True, clean=False, numeric=True)

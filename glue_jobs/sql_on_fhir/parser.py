@@ -125,7 +125,12 @@ class _Parser:
         if token.kind == "variable":
             self._at += 1
             return This(token.position, token.text)
-        name = self._identifier("the name of an element or function")
+        if source is not None and token.kind == "name":
+            # The grammar wants its own words delimited (`text.div`), but after a dot nothing else can be meant.
+            self._at += 1
+            name = token.text
+        else:
+            name = self._identifier("the name of an element or function")
         if token.kind == "name" and self._accept("("):
             return Call(token.position, source, name, self._arguments())
         return Member(token.position, source, name)

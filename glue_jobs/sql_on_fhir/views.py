@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glue_jobs.sql_on_fhir import literals
 from glue_jobs.sql_on_fhir.errors import ViewDefinitionError
@@ -12,6 +12,8 @@ from glue_jobs.sql_on_fhir.values import Value
 from schemas.fhir import element_model
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_DEFINITIONS = "http://hl7.org/fhir/StructureDefinition/"
+_SYSTEM_TYPES = "http://hl7.org/fhirpath/System."
 _ITERATIONS = ("forEach", "forEachOrNull", "repeat")
 
 
@@ -49,6 +51,15 @@ class Select:
             yield from select.all_columns()
         if self.unions:
             yield from self.unions[0].all_columns()
+
+    def declaring(self, columns: Mapping[str, Column]) -> Select:
+        """This select with columns in place of those at the same location."""
+        return replace(
+            self,
+            columns=tuple(columns.get(column.location, column) for column in self.columns),
+            selects=tuple(select.declaring(columns) for select in self.selects),
+            unions=tuple(branch.declaring(columns) for branch in self.unions),
+        )
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,8 @@ def _parse(document: Mapping[str, object], name: str) -> View:
     seen: set[str] = set()
     for select in selects:
         _check_names(select, seen)
+    if not view.columns:
+        raise ViewDefinitionError("a view needs at least one column", location="select")
     return view
 
 
@@ -115,12 +128,12 @@ def _constants(document: Mapping[str, object]) -> dict[str, Value]:
 
 
 def _select(item: Mapping[str, object], place: str) -> Select:
-    used = [key for key in _ITERATIONS if key in item]
+    used = [key for key in _ITERATIONS if item.get(key) is not None]
     if len(used) > 1:
         raise ViewDefinitionError(f"only one of {' and '.join(used)} can be used in a select", location=place)
     iteration = used[0] if used else ""
     unions = tuple(_select(child, where) for child, where in _items(item, "unionAll", place))
-    if "unionAll" in item and not unions:
+    if item.get("unionAll") is not None and not unions:
         raise ViewDefinitionError("unionAll needs at least one branch", location=f"{place}.unionAll")
     return Select(
         place,
@@ -147,27 +160,44 @@ def _column(item: Mapping[str, object], place: str) -> Column:
     type_name = item.get("type")
     if type_name is not None and not isinstance(type_name, str):
         raise ViewDefinitionError("type is the name of a FHIR type", location=f"{place}.type")
-    collection = item.get("collection", False)
+    collection = item.get("collection")
+    collection = False if collection is None else collection
     if not isinstance(collection, bool):
         raise ViewDefinitionError("collection is true or false", location=f"{place}.collection")
     # The model says `tag`, an example of the specification `tags`; views in the wild have both.
     tags = [*_items(item, "tag", place), *_items(item, "tags", place)]
     pairs = tuple((_text(tag, "name", where), _text(tag, "value", where)) for tag, where in tags)
-    return Column(name, path, f"{place}.path", type_name, collection, pairs)
+    return Column(name, path, f"{place}.path", type_name and _type_name(type_name), collection, pairs)
+
+
+def _type_name(uri: str) -> str:
+    """The type that a URI of its definition names; plain names are such URIs, relative ones."""
+    name = uri.removeprefix(_DEFINITIONS)
+    if name.startswith(_SYSTEM_TYPES):
+        name = name.removeprefix(_SYSTEM_TYPES)
+        name = name[:1].lower() + name[1:]
+    return name
 
 
 def _check_names(select: Select, seen: set[str]) -> None:
-    """The specification's ValidateColumns: names are unique, branches of a union agree."""
+    """The specification's ValidateColumns: names are unique, branches of a union agree.
+
+    To SQL, names that differ in case alone are one. `seen` holds them in lower case.
+    """
     for column in select.columns:
-        if column.name in seen:
+        if column.name.lower() in seen:
             raise ViewDefinitionError(f"Column Already Defined: {column.name}", location=column.location)
-        seen.add(column.name)
+        seen.add(column.name.lower())
     for child in select.selects:
         _check_names(child, seen)
     if not select.unions:
         return
     before = frozenset(seen)
     expected = [column.name for column in select.unions[0].all_columns()]
+    if not expected:
+        raise ViewDefinitionError(
+            "the branches of a unionAll need columns", location=f"{select.location}.unionAll"
+        )
     for branch in select.unions:
         own = set(before)
         _check_names(branch, own)
@@ -175,7 +205,7 @@ def _check_names(select: Select, seen: set[str]) -> None:
         if names != expected:
             reason = f"Union Branches Inconsistent: {', '.join(names)} instead of {', '.join(expected)}"
             raise ViewDefinitionError(reason, location=branch.location)
-    seen.update(expected)
+    seen.update(name.lower() for name in expected)
 
 
 def _items(parent: Mapping[str, object], key: str, place: str) -> list[tuple[Mapping[str, object], str]]:

@@ -16,6 +16,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.alarm import Counted, Limit, alarm
+from infra.catalog import TWIN_ZONE
 from infra.settings import Settings
 from infra.workflow import JOBS, STEPS
 
@@ -50,7 +51,11 @@ class Watch(Construct):
         self._failures()
         self._conforming()
         for table in tables:
-            self._table(table)
+            self._behind(table, f"Table {table} does not show what its sources hold")
+            self._shrank(table)
+        if settings.has_twin:
+            # One for all its tables: each follows a curated table, which has alarms of its own.
+            self._behind(TWIN_ZONE, "The de-identified twin does not show what the curated tables do")
         self._dead_letters()
         self._athena(work_group)
 
@@ -124,18 +129,19 @@ class Watch(Construct):
     def _own(self, metric: str, dimension: str, value: str, minutes: int = 5) -> Counted:
         return Counted(self._settings.metrics_namespace, metric, {dimension: value}, "Maximum", minutes)
 
-    def _table(self, table: str) -> None:
+    def _behind(self, table: str, what: str) -> None:
         settings = self._settings
         scheduled = settings.export_schedule_enabled
         # As long as three runs may take to come, and at least an hour; CloudWatch looks back a day at most.
         minutes = min(max(60, 3 * settings.export_schedule_minutes), 1440)
         self._alarm(
             f"table-behind-{table}",
-            f"Table {table} does not show what its sources hold: it failed its audit, could not be made, or no run"
-            f" has ended for {minutes} minutes",
+            f"{what}: an audit failed, rows could not be made, or no run has ended for {minutes} minutes",
             self._own("Behind", "Table", table, minutes if scheduled else 5),
             Limit(silence_rings=scheduled),
         )
+
+    def _shrank(self, table: str) -> None:
         self._alarm(
             f"table-shrank-{table}",
             f"Table {table} lost {ROWS_LOST_PERCENT:g} % or more of its rows in one run",

@@ -95,6 +95,11 @@ def status(as_json: Json = False) -> None:
         ("table", "rows", "published", "snapshot"),
         [(t["table"], t["rows"], t["published"], t["snapshot"]) for t in shown["tables"]],
     )
+    for table in filter(lambda each: each["waiting"], shown["tables"]):
+        terminal.say(
+            f"[yellow]Behind[/yellow]     {table['table']} shows its last good version: newer rows, of"
+            f" {table['waiting']}, failed their audit or are being audited"
+        )
     if shown["quarantine"]:
         terminal.table(
             "Quarantine", ("source", "reason", "lines"), [tuple(q.values()) for q in shown["quarantine"]]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lambdas.list_tables.tables import read_metadata, summary
 from local.glue.aws import glue_client, s3_client
 from local.query.catalog import Catalog, CatalogTable, short_name
+from local.query.errors import UnreadableTable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,7 +36,7 @@ def table_summaries(endpoint_url: str) -> list[TableSummary]:
     """Every conformed and curated table of the catalog, and of the de-identified twin; none where no job has run."""
     catalog, s3 = Catalog(glue_client(endpoint_url)), s3_client(endpoint_url)
     return [
-        _summary(table, s3)
+        summarized(table, s3)
         for zone in catalog.databases()
         if zone in _ZONES
         for table in catalog.tables(zone)
@@ -43,9 +44,21 @@ def table_summaries(endpoint_url: str) -> list[TableSummary]:
     ]
 
 
-def _summary(table: CatalogTable, s3: S3Client) -> TableSummary:
+def summarized(table: CatalogTable, s3: S3Client) -> TableSummary:
+    """One table, from the metadata file that the catalog points to.
+
+    Raises
+    ------
+    UnreadableTable : the metadata is not there
+    """
     bucket, _, key = table.metadata_location.partition("://")[2].partition("/")
-    metadata = read_metadata(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    try:
+        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        raise UnreadableTable(
+            f"{table.full_name}: its metadata {table.metadata_location} is gone. Run the jobs again"
+        ) from None
+    metadata = read_metadata(key, content)
     told = summary(f"{short_name(table.database)}.{table.name}", metadata)
     return TableSummary(
         told["table"],

@@ -116,7 +116,7 @@ function waiting(tables) {
   return `newer rows of ${count(late)} table${late === 1 ? "" : "s"} wait`;
 }
 
-const ZONES = ["curated", "conformed"];
+const ZONES = ["curated", "curated_deid", "conformed"];
 
 /** Tables with rows and freshness, those that analysts use first; `sought` is part of a name. */
 export function tables(list, now, sought) {
@@ -142,7 +142,7 @@ function row(table, now) {
 function audit(table, now) {
   if (table.failed_at === undefined) {
     // What is conformed is as it came: only what analysts use is audited.
-    return table.published_at !== undefined && table.table.startsWith("curated.") ? "passed" : "";
+    return table.published_at !== undefined && !table.table.startsWith("conformed.") ? "passed" : "";
   }
   return element("span", { className: "badge bad" }, "newer rows wait or failed, ", time(table.failed_at, now));
 }

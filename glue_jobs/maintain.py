@@ -24,7 +24,7 @@ from glue_jobs.lake.maintenance import maintain_table
 from glue_jobs.lake.run import Run, job_run
 from glue_jobs.lake.session import spark_session
 from glue_jobs.lake.tables import iceberg_table, tables_in
-from schemas.layout import Layouts, load_layouts
+from schemas.layout import Layout, Layouts, load_layouts
 
 JOB = "maintain"
 DATABASES = ("watershed_conformed", "watershed_curated", "watershed_ops")
@@ -48,7 +48,7 @@ def maintain(run: Run, layouts: Layouts) -> None:
     for database in databases:
         for table in tables_in(run.spark, run.catalog, database):
             try:
-                layout = layouts.of(database.removeprefix("watershed_"), table.rpartition(".")[2])
+                layout = _layout(run, layouts, database, table)
                 apply_layout(run.spark, iceberg_table(run.spark, table), layout)
                 done = asdict(maintain_table(run.spark, table, retention(layout), needed.get(table, ())))
             except Exception as error:
@@ -60,6 +60,13 @@ def maintain(run: Run, layouts: Layouts) -> None:
     if failed:
         named = ", ".join(f"{table} ({error})" for table, error in failed.items())
         raise MaintenanceFailed(f"Not maintained: {named}", "Run it again when no other job is writing")
+
+
+def _layout(run: Run, layouts: Layouts, database: str, full_name: str) -> Layout:
+    name = full_name.rpartition(".")[2]
+    if database == TWIN:
+        return layouts.of_twin(name, run.spark.table(full_name).columns)
+    return layouts.of(database.removeprefix("watershed_"), name)
 
 
 def main(argv: Sequence[str]) -> None:

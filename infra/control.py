@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from constructs import Construct
 
 from infra.access import Access
-from infra.catalog import Catalog
+from infra.catalog import TWIN_ZONE, Catalog
 from infra.export import Export
 from infra.functions import PackagedFunction, Surroundings
 from infra.policies import Permission, allow, use_key
@@ -20,8 +20,8 @@ from infra.storage import Storage
 _ADMITTING = ("AdminCreateUser", "AdminAddUserToGroup", "AdminDeleteUser")
 _DISABLING = ("AdminDisableUser", "AdminUserGlobalSignOut")
 
-_ZONES = ("conformed", "curated")
-"""Whose tables are shown."""
+_ZONES = ("conformed", "curated", TWIN_ZONE)
+"""Whose tables are shown, those of the twin where there is one."""
 
 
 class ControlPlane(Construct):
@@ -113,7 +113,7 @@ class ControlPlane(Construct):
         )
 
     def _list_tables(self, storage: Storage, catalog: Catalog) -> PackagedFunction:
-        databases = {zone: catalog.databases[zone] for zone in _ZONES}
+        databases = {zone: name for zone, name in catalog.databases.items() if zone in _ZONES}
         return PackagedFunction(
             self,
             "ListTables",

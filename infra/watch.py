@@ -17,6 +17,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.alarm import Counted, Limit, alarm, silence_minutes
+from infra.catalog import TWIN_ZONE
 from infra.settings import Settings
 from infra.workflow import JOBS, STEPS
 
@@ -51,7 +52,11 @@ class Watch(Construct):
         self._failures()
         self._conforming()
         for table in tables:
-            self._table(table)
+            self._behind(table, f"Table {table} does not show what its sources hold")
+            self._shrank(table)
+        if settings.has_twin:
+            # One for all its tables: each follows a curated table, which has alarms of its own.
+            self._behind(TWIN_ZONE, "The de-identified twin does not show what the curated tables do")
         self._dead_letters()
         self._athena(work_group)
 
@@ -125,17 +130,18 @@ class Watch(Construct):
     def _own(self, metric: str, dimension: str, value: str, minutes: int = 5) -> Counted:
         return Counted(self._settings.metrics_namespace, metric, {dimension: value}, "Maximum", minutes)
 
-    def _table(self, table: str) -> None:
+    def _behind(self, table: str, what: str) -> None:
         settings = self._settings
         scheduled = settings.export_schedule_enabled
         minutes = silence_minutes(settings)
         self._alarm(
             f"table-behind-{table}",
-            f"Table {table} does not show what its sources hold: it failed its audit, could not be made, or no run"
-            f" has ended for {minutes} minutes",
+            f"{what}: an audit failed, rows could not be made, or no run has ended for {minutes} minutes",
             self._own("Behind", "Table", table, minutes if scheduled else 5),
             Limit(silence_rings=scheduled),
         )
+
+    def _shrank(self, table: str) -> None:
         self._alarm(
             f"table-shrank-{table}",
             f"Table {table} lost {ROWS_LOST_PERCENT:g} % or more of its rows in one run",

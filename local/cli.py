@@ -28,6 +28,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
+# A statement may begin with a comment, as all in docs/queries do: that is no option.
+_SETTINGS = {query.query: {"ignore_unknown_options": True}}
+
 for command in (
     demo.demo,
     lifecycle.up,
@@ -46,7 +49,7 @@ for command in (
     aws.diff,
     aws.destroy,
 ):
-    app.command()(command)
+    app.command(context_settings=_SETTINGS.get(command))(command)
 app.add_typer(view.app, name="view")
 app.add_typer(items.app, name="items")
 

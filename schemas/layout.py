@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ class Layouts:
 
     def of(self, zone: str, table: str) -> Layout:
         return self.tables.get(f"{zone}.{table}", self.default)
+
+    def of_twin(self, table: str, columns: Collection[str]) -> Layout:
+        """That of a curated table, for its de-identified twin, which has fewer columns and no partitions."""
+        layout = self.of("curated", table)
+        return replace(
+            layout,
+            sort_by=tuple(takewhile(lambda each: each in columns, layout.sort_by)),
+            partition_by=(),
+            statistics={name: kept for name, kept in layout.statistics.items() if name in columns},
+        )
 
 
 DEFAULT_LAYOUTS = Layouts()

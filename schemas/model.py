@@ -106,12 +106,14 @@ def load_models(folder: Path = MODELS_DIR) -> dict[str, Model]:
     def place(model: Model, path: tuple[str, ...]) -> None:
         if model.name in ordered:
             return
-        if model.name in path:
-            circle = " -> ".join((*path[path.index(model.name) :], model.name))
-            raise SchemaError(model.file, "depends_on", f"models read each other in a circle: {circle}")
-        for dependency in model.depends_on:
-            if dependency.zone == "curated" and dependency.table in models:
-                place(models[dependency.table], (*path, model.name))
+        read = [each for each in model.depends_on if each.zone == "curated" and each.table in models]
+        path = (*path, model.name)
+        for dependency in read:
+            if dependency.table in path:
+                circle = " -> ".join((*path[path.index(dependency.table) :], dependency.table))
+                field = f"depends_on.{dependency.alias}.table"
+                raise SchemaError(model.file, field, f"models read each other in a circle: {circle}")
+            place(models[dependency.table], path)
         ordered[model.name] = model
 
     for model in models.values():

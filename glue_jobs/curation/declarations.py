@@ -20,6 +20,7 @@ from schemas.view import View, load_views
 CURATED = "watershed_curated"
 DATABASES: Mapping[str, str] = {"curated": CURATED, "conformed": "watershed_conformed"}
 _NOT_NULL = "expect_column_values_to_not_be_null"
+_UNIQUE = ("expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique")
 _FOR_READERS = frozenset({"description", "title", "status", "publisher", "contact", "purpose", "copyright"})
 
 
@@ -61,6 +62,8 @@ def load_declarations(folder: Path = SCHEMAS_DIR) -> Declarations:
         if name not in files:
             raise SchemaError(suite.file, "table", f"{name!r} is neither a view nor a model")
         _check_keys_halt(suite, (views | models)[name].key)
+    for model in models.values():
+        _check_key_is_unique(model, suites[model.name])
     layouts = load_layouts(folder / LAYOUTS_FILE.name)
     for name in layouts.tables:
         zone, _, table = name.partition(".")
@@ -112,6 +115,17 @@ def _check_keys_halt(suite: Suite, key: Sequence[str]) -> None:
         if about_key and rule.severity == "quarantine":
             problem = "a row without its key could never be found again to come back; let it halt"
             raise SchemaError(suite.file, f"expectations[{index}].severity", problem)
+
+
+def _check_key_is_unique(model: Model, suite: Suite) -> None:
+    """Rows are replaced by their key: one that is not unique must never be published."""
+    for each in suite.expectations:
+        about = each.arguments.get("column_list", [each.arguments.get("column")])
+        if each.type in _UNIQUE and set(about) == set(model.key) and each.severity == "halt":
+            return
+    kind = _UNIQUE[len(model.key) > 1]
+    key = ", ".join(model.key)
+    raise SchemaError(suite.file, "expectations", f"must expect with {kind} that the key ({key}) is unique")
 
 
 def _without_words(value: Any) -> Any:

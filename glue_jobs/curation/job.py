@@ -222,7 +222,7 @@ def _publish_model(
 
 
 def _figures(tally: _Tally, tables: Iterable[str]) -> Iterator[Metric]:
-    """For each declared table whether it is current, and how many of its rows went."""
+    """For each declared table, and for the twin as one, whether it is current; of tables how many rows went."""
     outcomes = {each.table: each for each in tally.outcomes}
     for table in tables:
         outcome = outcomes.get(table)
@@ -233,6 +233,11 @@ def _figures(tally: _Tally, tables: Iterable[str]) -> Iterator[Metric]:
             yield from table_metrics(table, False, outcome.rows_before, lost)
         else:
             yield from table_metrics(table, behind=False)
+    if tally.run.arguments.deid:
+        # The twin as one: its tables lose no rows but those that the curated ones lose.
+        late = [each.table for each in tally.outcomes if not each.published]
+        behind = any(name.startswith(TWIN_ZONE) for name in (*late, *tally.failures))
+        yield from table_metrics(TWIN_ZONE, behind)
 
 
 def _close(tally: _Tally, declarations: Declarations) -> None:

@@ -147,12 +147,27 @@ def _check_columns(model: Model, rows: DataFrame) -> None:
     declared = [column.name for column in model.columns]
     if rows.columns == declared:
         return
-    missing = ", ".join(name for name in declared if name not in rows.columns)
-    extra = ", ".join(name for name in rows.columns if name not in declared)
-    problems = [f"does not give {missing}"] if missing else []
-    problems += [f"gives {extra}, which {model.file.name} does not describe"] if extra else []
-    problems = problems or [f"gives the columns in another order than {model.file.name}"]
-    raise SchemaError(model.sql_file, "columns", "; ".join(problems))
+    missing = [name for name in declared if name not in rows.columns]
+    if missing:
+        problem = f"{model.sql_file.name} does not give {', '.join(missing)}"
+        raise SchemaError(model.file, f"columns.{missing[0]}", problem)
+    extra = [name for name in rows.columns if name not in declared]
+    if extra:
+        problem = f"gives {', '.join(extra)}, which {model.file.name} does not describe"
+        raise SchemaError(model.sql_file, _last_line(model.sql, extra[0]), problem)
+    given = next(name for name, wanted in zip(rows.columns, declared, strict=True) if name != wanted)
+    problem = f"{model.sql_file.name} gives the columns in another order"
+    raise SchemaError(model.file, f"columns.{given}", problem)
+
+
+def _last_line(sql: str, word: str) -> str:
+    """Where a column is named last in the SQL: in the select that gives it."""
+    lines = [
+        number
+        for number, line in enumerate(sql.splitlines(), 1)
+        if re.search(rf"\b{re.escape(word)}\b", line.partition("--")[0], re.IGNORECASE)
+    ]
+    return f"line {lines[-1]}" if lines else "columns"
 
 
 def _check_keys(spark: SparkSession, model: Model, read: Input) -> None:

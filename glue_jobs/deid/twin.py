@@ -33,6 +33,7 @@ from glue_jobs.deid.secret import pad_row, read_secret, with_pads
 from glue_jobs.deid.suite import twin_suite
 from glue_jobs.lake.errors import LakeError, Terminal
 from glue_jobs.lake.keys import KeySet
+from glue_jobs.lake.layout import apply_layout
 from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import (
@@ -48,6 +49,7 @@ from glue_jobs.lake.tables import (
 )
 from schemas import SchemaError
 from schemas.deid_table import DeidTable, undeclared
+from schemas.layout import Layouts
 from schemas.model import Dependency, Model
 from schemas.view import View
 
@@ -139,7 +141,7 @@ def refresh(
     types = {each.name: each.dataType.simpleString() for each in source.rows.schema.fields}
     own = _fingerprint(twin, table, types)
     state = TableState(f"{own}:{source.state.definition}", {source.name: source.mark, **_watermark(source)})
-    full_name = _ensure(twin.run, table, of, types, own)
+    full_name = _ensure(twin.run, table, of, types, own, declarations.layouts)
     held = TableState() if twin.run.arguments.full else read_state(iceberg_table(twin.run.spark, full_name))
     never_filled = source.mark.snapshot_id is None and not held.definition
     if held == state or never_filled:
@@ -200,8 +202,10 @@ def _fingerprint(twin: Twin, table: DeidTable, types: Mapping[str, str]) -> str:
     return hashlib.sha256("\n".join(made).encode()).hexdigest()
 
 
-def _ensure(run: Run, table: DeidTable, of: View | Model, types: Mapping[str, str], own: str) -> str:
-    """Make the table; one that was made by other rules goes first, with its files and its history."""
+def _ensure(
+    run: Run, table: DeidTable, of: View | Model, types: Mapping[str, str], own: str, layouts: Layouts
+) -> str:
+    """Make the table, laid out as the one it follows; one that was made by other rules goes first, with its files and its history."""
     full_name = f"{run.catalog}.{TWIN}.{table.table}"
     if table_exists(run.spark, full_name):
         made_by = read_state(iceberg_table(run.spark, full_name)).definition
@@ -215,7 +219,10 @@ def _ensure(run: Run, table: DeidTable, of: View | Model, types: Mapping[str, st
         if column in table.treatments
     )
     description = f"De-identified: {of.description}"
-    return ensure_table(run.spark, run.catalog, TableSpec(f"{TWIN}.{table.table}", columns, description))
+    made = ensure_table(run.spark, run.catalog, TableSpec(f"{TWIN}.{table.table}", columns, description))
+    layout = layouts.of_twin(table.table, [column.name for column in columns])
+    apply_layout(run.spark, iceberg_table(run.spark, made), layout)
+    return made
 
 
 def _follows_keys(table: DeidTable, of: View | Model) -> bool:

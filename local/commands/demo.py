@@ -28,13 +28,14 @@ SHOWN = (
     (
         "Encounters, with the site activity around them",
         "select encounter_id, class_code as class, started_at, site_activity_count as readings, "
-        "value_one_average as value_one from curated.encounter_site_activity "
+        "cast(value_one_average as decimal(9, 2)) as value_one from curated.encounter_site_activity "
         "order by started_at desc, encounter_id limit 8",
     ),
     (
         "The latest results of each patient",
-        "select patient_id, systolic_pressure as systolic, diastolic_pressure as diastolic, heart_rate, "
-        "body_weight as weight, creatinine, last_measured_at "
+        "select patient_id, cast(systolic_pressure as integer) as systolic, cast(diastolic_pressure as integer) as diastolic, "
+        "cast(heart_rate as integer) as heart_rate, cast(body_weight as decimal(4, 1)) as weight, "
+        "cast(creatinine as decimal(4, 2)) as creatinine, last_measured_at "
         "from curated.latest_vitals_and_labs order by last_measured_at desc, patient_id limit 8",
     ),
     (

@@ -17,6 +17,7 @@ _QUARANTINE = (
     "select case when source = 'curated' then object_key else source end as source, reason, count(*) as lines"
     " from ops.quarantine group by 1, 2 order by 1, 2"
 )
+_CURRENT = "select max(started_at) from ops.run where job = 'curate' and status = 'succeeded'"
 
 
 def read_status(stack: Stack) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def read_status(stack: Stack) -> dict[str, Any]:
             for run in latest_workflow_runs(stack.client("glue"), stack.workflow, 5)
         ],
         "tables": [each.as_dict() for each in table_summaries(stack.emulator.endpoint)],
+        "current_as_of": _current_as_of(stack),
         "quarantine": _quarantine(stack),
         "data_docs": stack.data_docs.as_uri() if stack.data_docs else None,
         "gaps": [each.as_dict() for each in _gaps(stack)],
@@ -60,6 +62,15 @@ def _gaps(stack: Stack) -> list[Gap]:
         stack.settings.bucket("failures"),
         stack.settings.name("land-item-changes"),
     )
+
+
+def _current_as_of(stack: Stack) -> str | None:
+    """When the last run that brought every curated table up to date began; of what landed before, all is in them."""
+    try:
+        (row,) = ask(stack, _CURRENT).rows
+    except QueryError:
+        return None  # no run yet
+    return row[0].isoformat(timespec="seconds").replace("+00:00", "Z") if row[0] else None
 
 
 def _quarantine(stack: Stack) -> list[dict[str, Any]]:
@@ -92,9 +103,16 @@ def status(as_json: Json = False) -> None:
     )
     terminal.table(
         "Tables",
-        ("table", "rows", "published", "snapshot"),
+        ("table", "rows", "last changed", "snapshot"),
         [(t["table"], t["rows"], t["published"], t["snapshot"]) for t in shown["tables"]],
     )
+    if shown["current_as_of"]:
+        terminal.say(f"Current    as of {shown['current_as_of']}: what landed before is in the tables above")
+    for table in filter(lambda each: each["waiting"], shown["tables"]):
+        terminal.say(
+            f"[yellow]Behind[/yellow]     {table['table']} shows its last good version: newer rows, of"
+            f" {table['waiting']}, failed their audit or are being audited"
+        )
     if shown["quarantine"]:
         terminal.table(
             "Quarantine", ("source", "reason", "lines"), [tuple(q.values()) for q in shown["quarantine"]]

@@ -10,8 +10,15 @@ with visit as (
     e.class_code,
     e.started_at,
     e.ended_at,
-    e.started_at - interval 1 day as window_start,
-    coalesce(e.ended_at, e.started_at) + interval 1 day as window_end
+    coalesce(e.started_at, cast(e.start_date as timestamp)) as begun_at,
+    -- Where only the days are known, from the beginning of the first to the end of the last.
+    coalesce(e.started_at, cast(e.start_date as timestamp)) - interval 1 day as window_start,
+    coalesce(
+      e.ended_at,
+      cast(e.end_date as timestamp) + interval 1 day,
+      e.started_at,
+      cast(e.start_date as timestamp) + interval 1 day
+    ) + interval 1 day as window_end
   from encounter e
   left join patient p on p.resource_key = e.patient_key
 ),
@@ -23,7 +30,7 @@ reading as (
     count(distinct a.site_id) as site_count,
     min(a.created_at_time) as first_site_activity_at,
     max(a.created_at_time) as last_site_activity_at,
-    count_if(a.created_at_time < v.started_at) as count_before_start,
+    count_if(a.created_at_time < v.begun_at) as count_before_start,
     cast(sum(a.value_one) / count(a.value_one) as decimal(38,6)) as value_one_average,
     cast(sum(a.value_two) / count(a.value_two) as decimal(38,6)) as value_two_average
   from visit v

@@ -4,6 +4,9 @@ with visit as (
     e.*,
     p.id as patient_id,
     p.birth_date,
+    -- Where only the day is known, it counts from its beginning.
+    coalesce(e.started_at, cast(e.start_date as timestamp)) as begun_at,
+    coalesce(e.ended_at, cast(e.end_date as timestamp)) as over_at,
     coalesce(e.class_code in ('IMP', 'ACUTE', 'NONAC'), false) as is_inpatient,
     -- A ward of a stay is no stay of its own; an admission from the emergency department is, though part of that visit.
     stay.resource_key is not null as is_within_stay
@@ -20,14 +23,14 @@ placed as (
     *,
     row_number() over life as place,
     lag(resource_key) over life as previous_key,
-    lag(started_at) over life as previous_start,
-    max(case when is_inpatient and not is_within_stay then ended_at end)
+    lag(begun_at) over life as previous_start,
+    max(case when is_inpatient and not is_within_stay then over_at end)
       over (
-        partition by patient_key order by started_at nulls last, resource_key
+        partition by patient_key order by begun_at nulls last, resource_key
         rows between unbounded preceding and 1 preceding
       ) as discharged_at
   from visit
-  window life as (partition by patient_key order by started_at nulls last, resource_key)
+  window life as (partition by patient_key order by begun_at nulls last, resource_key)
 ),
 
 fact as (
@@ -61,10 +64,10 @@ volume as (
 timed as (
   select
     *,
-    case when patient_key is not null and previous_start <= started_at
-      then timestampdiff(day, previous_start, started_at) end as days_since_previous,
-    case when patient_key is not null and discharged_at <= started_at
-      then timestampdiff(day, discharged_at, started_at) end as days_since_discharge
+    case when patient_key is not null and previous_start <= begun_at
+      then timestampdiff(day, previous_start, begun_at) end as days_since_previous,
+    case when patient_key is not null and discharged_at <= begun_at
+      then timestampdiff(day, discharged_at, begun_at) end as days_since_discharge
   from placed
 )
 
@@ -81,9 +84,10 @@ select
   t.reason_code,
   coalesce(t.reason_display, t.reason_text) as reason_display,
   t.started_at,
+  t.start_date,
   t.ended_at,
   timestampdiff(minute, t.started_at, t.ended_at) as length_minutes,
-  timestampdiff(year, cast(t.birth_date as timestamp), t.started_at) as age_at_start,
+  timestampdiff(year, cast(t.birth_date as timestamp), cast(t.start_date as timestamp)) as age_at_start,
   t.practitioner_key,
   nullif(concat_ws(' ', d.prefix, d.given_name, d.family_name), '') as practitioner_name,
   l.name as location_name,

@@ -14,7 +14,7 @@ contact as (
   select
     patient_key,
     count(*) as encounter_count,
-    max(started_at) as last_encounter_at
+    max(coalesce(started_at, cast(start_date as timestamp))) as last_encounter_at
   from encounter
   group by patient_key
 ),
@@ -40,6 +40,7 @@ select
   p.gender,
   p.birth_date,
   p.is_deceased,
+  p.deceased_date,
   p.race_display as race,
   p.ethnicity_display as ethnicity,
   r.enrolled_at,

@@ -26,16 +26,16 @@ seen as (
 ),
 
 event as (
-  select patient_key, 'encounter' as kind, to_date(started_at) as event_date,
+  select patient_key, 'encounter' as kind, coalesce(to_date(started_at), start_date) as event_date,
     coalesce(class_code in ('IMP', 'ACUTE', 'NONAC'), false) as is_inpatient
   from encounter
   where status not in ('cancelled', 'entered-in-error')
   union all
-  select patient_key, 'procedure', to_date(coalesce(performed_at, performed_start_at)), false
+  select patient_key, 'procedure', coalesce(to_date(coalesce(performed_at, performed_start_at)), performed_date, performed_start_date), false
   from procedure
   where status not in ('entered-in-error', 'not-done')
   union all
-  select patient_key, 'observation', to_date(coalesce(effective_at, effective_start_at)), false
+  select patient_key, 'observation', coalesce(to_date(coalesce(effective_at, effective_start_at)), effective_date, effective_start_date), false
   from observation
   where status <> 'entered-in-error'
 ),

@@ -249,6 +249,22 @@ def _open_a_run(page: Page) -> None:
     settled(page)
 
 
+def test_the_tables_of_the_de_identified_twin_stand_after_those_they_are_made_from(
+    console: ConsoleServer, screen: Screen, who: SignIn
+) -> None:
+    named = ("conformed.patient", "curated.patient", "curated_deid.patient")
+    listed = [{"table": name, "rows": 7, "published_at": 1_700_000_000} for name in named]
+    page = screen.open(console.url)
+    page.route("**/api/tables", lambda route: route.fulfill(json={"tables": listed}))
+    enter(page, who)
+    rows = page.get_by_role("group", name="Tables").get_by_role("row")
+    expect(rows).to_contain_text(
+        ["Table", "curated (1)", named[1], "curated_deid (1)", named[2], "conformed (1)", named[0]]
+    )
+    expect(rows.filter(has_text=named[2])).to_contain_text("passed")
+    expect(rows.filter(has_text=named[0])).not_to_contain_text("passed")
+
+
 def test_a_table_is_found_by_a_part_of_its_name(console: ConsoleServer, screen: Screen, who: SignIn) -> None:
     page = screen.open(console.url)
     page.route("**/api/tables", lambda route: route.fulfill(json=_MANY))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -38,8 +38,19 @@ def moment(text: str | None) -> datetime | None:
     )
 
 
+def begun(text: str | None) -> datetime | None:
+    """As ``moment``; the beginning of the day where only that is known."""
+    known_day = day(text)
+    return datetime.combine(known_day, time(), UTC) if known_day else moment(text)
+
+
 def day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text and len(text) == 10 else None
+
+
+def written_day(text: str | None) -> date | None:
+    """The day as written, where the text has one."""
+    return date.fromisoformat(text[:10]) if text and len(text) >= 10 else None
 
 
 def average(values: Iterable[Decimal | None]) -> Decimal | None:
@@ -61,6 +72,7 @@ def patient_view(world: World) -> list[Row]:
             "birth_date_text": each.get("birthDate"),
             "is_deceased": bool(each.get("deceasedBoolean", "deceasedDateTime" in each)),
             "deceased_at": moment(each.get("deceasedDateTime")),
+            "deceased_date": written_day(each.get("deceasedDateTime")),
         }
         for id_, each in resources(world, "Patient").items()
     ]
@@ -73,6 +85,7 @@ def encounter_view(world: World) -> list[Row]:
             "patient_key": _patient_of(each),
             "status": each["status"],
             "started_at": moment(each["period"].get("start")),
+            "start_date": written_day(each["period"].get("start")),
             "start_text": each["period"].get("start"),
             "ended_at": moment(each["period"].get("end")),
         }
@@ -98,13 +111,14 @@ def patient_profile(world: World) -> list[Row]:
         home = max(current, key=lambda each: (each["valid_from"] or date.min, each["sk"]), default={})
         registry: Item = world.items["patient"].get((id_, "PATIENT"), {})
         taken = readings[id_]
-        starts = [moment(each["period"].get("start")) for each in visits[id_]]
+        starts = [begun(each["period"].get("start")) for each in visits[id_]]
         rows.append(
             {
                 "patient_key": id_,
                 "patient_id": id_,
                 "family_name": patient["name"][0]["family"],
                 "birth_date": day(patient.get("birthDate")),
+                "deceased_date": written_day(patient.get("deceasedDateTime")),
                 "enrolment_status": registry.get("enrolment_status"),
                 "risk_score": registry.get("risk_score"),
                 "address_line": home.get("line"),
@@ -127,9 +141,10 @@ def encounter_site_activity(world: World) -> list[Row]:
     rows = []
     for id_, encounter in resources(world, "Encounter").items():
         patient = _patient_of(encounter)
-        start, end = (moment(encounter["period"].get(name)) for name in ("start", "end"))
-        opens = start - _DAY if start else None
-        closing = end or start
+        start, end = (encounter["period"].get(name) for name in ("start", "end"))
+        beginning = begun(start)
+        opens = beginning - _DAY if beginning else None
+        closing = _over(end) or _over(start)
         closes = closing + _DAY if closing else None
         inside = [
             each
@@ -141,12 +156,12 @@ def encounter_site_activity(world: World) -> list[Row]:
                 "encounter_key": id_,
                 "patient_key": patient,
                 "patient_id": patient if patient in known else None,
-                "started_at": start,
+                "started_at": moment(start),
                 "window_start": opens,
                 "window_end": closes,
                 "site_activity_count": len(inside),
                 "count_before_start": len(
-                    [each for each in inside if start and each["created_at_time"] < start]
+                    [each for each in inside if opens and each["created_at_time"] < opens + _DAY]
                 ),
                 "first_site_activity_at": min((each["created_at_time"] for each in inside), default=None),
                 "last_site_activity_at": max((each["created_at_time"] for each in inside), default=None),
@@ -155,6 +170,12 @@ def encounter_site_activity(world: World) -> list[Row]:
             }
         )
     return rows
+
+
+def _over(text: str | None) -> datetime | None:
+    """A time, or the end of the day where only that is known."""
+    known_day = day(text)
+    return datetime.combine(known_day, time(), UTC) + _DAY if known_day else moment(text)
 
 
 def _by_patient(items: Iterable[Item], column: str) -> dict[str | None, list[Item]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from tests.spark.curate.expected import Row, average, day, moment, resources
+from tests.spark.curate.expected import Row, average, begun, day, moment, resources, written_day
 from tests.spark.curate.world import World
 
 Resource = Mapping[str, Any]
@@ -26,11 +26,6 @@ _MEASURES = {
 def _refers(resource: Resource, field: str) -> str | None:
     reference = resource.get(field, {}).get("reference")
     return str(reference).partition("/")[2] if reference else None
-
-
-def _written_day(text: str | None) -> date | None:
-    """The day as written, where the text has one."""
-    return date.fromisoformat(text[:10]) if text and len(text) >= 10 else None
 
 
 def _grouped(found: Iterable[Any], key: Callable[[Any], Any]) -> dict[Any, list[Any]]:
@@ -51,14 +46,14 @@ def active_problem_list(world: World) -> list[Row]:
     rows = []
     groups = _grouped(active, lambda each: (_refers(each, "subject"), each["code"]["coding"][0]["code"]))
     for (patient, code), of in groups.items():
-        recorded = [_written_day(each.get("recordedDate")) for each in of]
-        onsets = [_written_day(each.get("onsetDateTime")) for each in of]
+        recorded = [written_day(each.get("recordedDate")) for each in of]
+        onsets = [written_day(each.get("onsetDateTime")) for each in of]
         # The latest recorded; of equal days the text decides, then the lesser key.
         of.sort(key=lambda each: each["id"])
         latest = max(
             of,
             key=lambda each: (
-                _written_day(each.get("recordedDate")) or date.min,
+                written_day(each.get("recordedDate")) or date.min,
                 each.get("recordedDate") or "",
             ),
         )
@@ -134,11 +129,12 @@ def encounter_timeline(world: World) -> list[Row]:
     rows = []
     visits = _grouped(resources(world, "Encounter").values(), lambda each: _refers(each, "subject"))
     for patient, of in visits.items():
-        of.sort(key=lambda each: (moment(each["period"].get("start")) or _NEVER, each["id"]))
+        of.sort(key=lambda each: (begun(each["period"].get("start")) or _NEVER, each["id"]))
         discharged: datetime | None = None
         previous: Resource = {}
         for place, visit in enumerate(of, 1):
-            start, end = (moment(visit["period"].get(name)) for name in ("start", "end"))
+            start, end = (begun(visit["period"].get(name)) for name in ("start", "end"))
+            exact = [moment(visit["period"].get(name)) for name in ("start", "end")]
             since = _days(discharged, start) if patient else None
             is_inpatient = visit["class"]["code"] == "IMP"
             stay = next((each for each in of if each["id"] == _refers(visit, "partOf")), None)
@@ -147,14 +143,15 @@ def encounter_timeline(world: World) -> list[Row]:
                 {
                     "encounter_key": visit["id"],
                     "patient_id": patient if patient in known else None,
+                    "start_date": written_day(visit["period"].get("start")),
                     "sequence_number": place if patient else None,
                     "previous_encounter_key": previous.get("id") if patient else None,
-                    "days_since_previous": _days(moment(previous.get("period", {}).get("start")), start)
+                    "days_since_previous": _days(begun(previous.get("period", {}).get("start")), start)
                     if patient
                     else None,
                     "days_since_discharge": since,
                     "is_readmission_30d": is_own and since is not None and since < 30,
-                    "length_minutes": int((end - start).total_seconds() // 60) if start and end else None,
+                    "length_minutes": _minutes(*exact),
                     "practitioner_name": _name(
                         resources(world, "Practitioner").get(
                             str(_refers(visit.get("participant", [{}])[0], "individual"))
@@ -176,6 +173,10 @@ def _within(world: World, kind: str, without: tuple[str, ...]) -> dict[Any, list
     )
 
 
+def _minutes(earlier: datetime | None, later: datetime | None) -> int | None:
+    return int((later - earlier).total_seconds() // 60) if earlier and later else None
+
+
 def _days(earlier: datetime | None, later: datetime | None) -> int | None:
     return (later - earlier).days if earlier and later and earlier <= later else None
 
@@ -184,8 +185,7 @@ def latest_vitals_and_labs(world: World) -> list[Row]:
     measured: dict[tuple[str | None, str], list[tuple[Any, ...]]] = defaultdict(list)
     for id_, each in resources(world, "Observation").items():
         written = each["effectiveDateTime"]
-        known_day = day(written)
-        at = moment(written) or (datetime.combine(known_day, time(), UTC) if known_day else None)
+        at = begun(written)
         if at is None or each["status"] not in ("final", "amended", "corrected"):
             continue
         for part, value in enumerate([each, *each.get("component", ())]):
@@ -207,7 +207,7 @@ def latest_vitals_and_labs(world: World) -> list[Row]:
 def site_activity_daily(world: World) -> list[Row]:
     known = resources(world, "Patient")
     happened = [
-        (kind, _refers(each, "subject"), moment(_when(each)), each)
+        (kind, _refers(each, "subject"), begun(_when(each)), each)
         for kind, left_out in (("Encounter", "cancelled"), ("Observation", "entered-in-error"))
         for each in resources(world, kind).values()
         if each["status"] != left_out

@@ -50,8 +50,8 @@ def _encounter(world: World, random_: random.Random) -> None:
         encounter(
             id_,
             who,
-            random_.choice((start.isoformat(), start.isoformat(), "2026-03", None)),
-            random_.choice((end.isoformat(), None)),
+            random_.choice((start.isoformat(), start.isoformat(), start.date().isoformat(), "2026-03", None)),
+            random_.choice((end.isoformat(), end.isoformat(), end.date().isoformat(), None)),
         )
     )
 

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from glue_jobs.curation import DATA_DOCS, job, publish
+from glue_jobs.curation.declarations import CURATED
 from glue_jobs.curation.job import TableFailed, curate
 from glue_jobs.curation.publish import Outcome
 from glue_jobs.curation.views import TypeUpdate, ViewUpdate
+from glue_jobs.deid.twin import TWIN
 from glue_jobs.lake.errors import AuditFailed
 from glue_jobs.lake.quarantine import key_hash
 from glue_jobs.lake.tables import current_snapshot, iceberg_table
@@ -97,17 +99,26 @@ def test_a_change_reaches_the_tables_it_concerns_and_no_other(spark: SparkSessio
 
 @settings(max_examples=examples(1), deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
-def test_incremental_full_and_plain_python_agree(spark: SparkSession, landing_uri: str, seed: int) -> None:
-    world, random_ = World(spark, landing_uri, chosen(*TABLES)), random.Random(seed)
+def test_incremental_full_and_plain_python_agree(
+    spark: SparkSession, landing_uri: str, tmp_path: Path, seed: int
+) -> None:
+    (tmp_path / "secret").write_text("the secret of the tests, which is long enough")
+    world = World(spark, landing_uri, chosen(*TABLES), secret=tmp_path / "secret")
+    random_ = random.Random(seed)
     for _ in range(2):
         play_round(world, random_)
         world.conform()
         world.curate()
     assert_as_expected(world)
-    incremental = {name: world.table(name) for name in snapshots(world)}
+    incremental = {database: _tables(world, database) for database in (CURATED, TWIN)}
     world.curate(full=True)
-    assert {name: world.table(name) for name in snapshots(world)} == incremental
+    for database, tables in incremental.items():
+        assert _tables(world, database) == tables
     assert_as_expected(world)
+
+
+def _tables(world: World, database: str) -> dict[str, list[dict[str, Any]]]:
+    return {name: world.table(name, database) for name in snapshots(world)}
 
 
 def test_a_row_that_breaks_a_rule_of_its_own_waits_in_quarantine_until_it_is_corrected(

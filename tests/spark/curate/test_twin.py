@@ -50,6 +50,14 @@ def has_a_past(world: World, name: str) -> bool:
     return any(each != "0" for each in records[:-1])
 
 
+def behind(world: World) -> float:
+    """What the last run told of the twin as a whole."""
+    (figure,) = (
+        each for each in world.metrics if each.dimension[1] == "curated_deid" and each.name == "Behind"
+    )
+    return figure.value
+
+
 def only(world: World, name: str, **where: Any) -> dict[str, Any]:
     (row,) = (row for row in world.table(name, TWIN) if where.items() <= row.items())
     return row
@@ -96,6 +104,8 @@ def test_what_the_twin_shows(world: World) -> None:
     assert first["ended_at"] - first["started_at"] == timedelta(hours=8, minutes=30)
     assert first["started_at"] == datetime(2026, 3, 2, 4, 30, tzinfo=UTC) + timedelta(expected.days("young"))
     assert only(world, "encounter", id=expected.key("e5"))["started_at"] is None
+    order = iceberg_table(world.spark, f"lake.{TWIN}.encounter").sortOrder()
+    assert len(order.fields()) == 2, "laid out as the table that it follows"
     assert world.curate() == {}, "nothing changed, nothing to do"
 
 
@@ -130,6 +140,7 @@ def test_a_column_that_nobody_judged_is_left_out_and_named(world: World) -> None
     treatments = {name: each for name, each in table.treatments.items() if name != "gender"}
     unjudged = {"patient": replace(table, treatments=treatments)}
     world.declarations = replace(judged, deid=unjudged)
+    assert behind(world) == 0
     with pytest.raises(Undeclared, match=r"deid/patient\.yaml: gender: has no treatment") as raised:
         world.curate()
     assert "patient_profile.yaml: no such file" in str(raised.value)

@@ -214,6 +214,7 @@ def chosen(*tables: str) -> Declarations:
         {name: each for name, each in every.views.items() if name in wanted},
         {name: each for name, each in every.models.items() if name in wanted},
         {name: every.suites[name] for name in sorted(wanted)},
+        every.layouts,
         deid={name: every.deid[name] for name in sorted(wanted)},
     )
 

@@ -82,6 +82,15 @@ def _replace(file: str, old: str, new: str) -> Edit:
             ),
             r"patient_profile.yaml: expectations\[0\].severity: .* without its key",
         ),
+        (
+            _replace("expectations/patient_profile.yaml", "values_to_be_unique", "values_to_not_be_null"),
+            r"expectations: must expect with expect_column_values_to_be_unique that the key \(patient_key\)"
+            r" is unique \(line 3\)",
+        ),
+        (
+            _replace("expectations/site_activity_daily.yaml", "[site_id, activity_date]", "[site_id]"),
+            r"must expect with expect_compound_columns_to_be_unique that the key \(site_id, activity_date\)",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_named(folder: Path, edit: Edit, problem: str) -> None:

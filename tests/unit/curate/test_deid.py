@@ -16,7 +16,7 @@ from glue_jobs.curation.declarations import load_declarations
 from glue_jobs.deid.expressions import Rules, expression, pads, secret_check, selection
 from glue_jobs.deid.secret import SecretUnusable, read_secret
 from glue_jobs.deid.suite import twin_suite
-from glue_jobs.deid.zip_areas import CENSUS_2000, SPARSE
+from glue_jobs.deid.zip_areas import CENSUS_2000, CENSUS_2010, CENSUS_2020, SPARSE
 from glue_jobs.lake.arguments import JobArguments
 from glue_jobs.lake.errors import ArgumentError
 from local.glue.job import LocalJob
@@ -131,7 +131,8 @@ def test_the_twin_is_audited_for_what_it_must_not_show() -> None:
 
 
 def test_sparse_areas() -> None:
-    assert (len(CENSUS_2000), len(SPARSE)) == (17, 19)
+    assert (len(CENSUS_2000), len(CENSUS_2010), len(CENSUS_2020), len(SPARSE)) == (17, 14, 18, 23)
+    assert CENSUS_2010 < CENSUS_2020
     assert all(len(each) == 3 and each.isdigit() for each in SPARSE)
 
 

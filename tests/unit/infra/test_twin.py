@@ -39,6 +39,7 @@ def test_without_the_setting_there_is_nothing_of_it() -> None:
     assert not _of(template, "AWS::SecretsManager::Secret")
     assert "curated_deid" not in json.dumps(template)
     assert "watershed-researchers" not in json.dumps(template)
+    assert not [each for each in _of(template, "AWS::CloudWatch::Alarm") if "deid" in each["AlarmName"]]
 
 
 def test_its_secret_is_made_by_aws_encrypted_with_the_lakes_key_and_kept(template: dict[str, Any]) -> None:
@@ -118,6 +119,27 @@ def test_where_it_lies_is_an_output(template: dict[str, Any]) -> None:
     outputs = template["Outputs"]
     assert outputs["CuratedDeidDatabase"]["Value"] == "watershed_curated_deid"
     assert outputs["ResearchWorkGroup"]["Value"] == "watershed-research"
+
+
+def test_its_tables_are_listed_beside_the_others(template: dict[str, Any]) -> None:
+    (function,) = (
+        each
+        for each in _of(template, "AWS::Lambda::Function")
+        if each["FunctionName"] == "watershed-list-tables"
+    )
+    listed = dict(pair.split("=") for pair in function["Environment"]["Variables"]["DATABASES"].split(","))
+    assert listed["curated_deid"] == "watershed_curated_deid"
+    assert set(listed) == {"conformed", "curated", "curated_deid"}
+
+
+def test_one_alarm_rings_when_it_does_not_follow_the_curated_tables(template: dict[str, Any]) -> None:
+    (alarm,) = (
+        each
+        for each in _of(template, "AWS::CloudWatch::Alarm")
+        if each["AlarmName"] == "watershed-table-behind-curated_deid"
+    )
+    assert alarm["Dimensions"] == [{"Name": "Table", "Value": "curated_deid"}]
+    assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Behind", "breaching")
 
 
 def test_a_twin_that_would_lack_a_column_is_not_deployed() -> None:

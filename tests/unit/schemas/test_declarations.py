@@ -78,13 +78,42 @@ depends_on:
 """
 
 
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [
+        ("key", 5),
+        ("columns.patient_id.description", 7),
+        ("columns.absent", 6),
+        ("depends_on.other.changed_keys", 9),
+        ("tables.curated.patient.keep_days", 11),
+        ("checks[1].with.column", 15),
+        ("checks[2].with", 12),
+        ("nowhere", None),
+    ],
+)
+def test_an_error_names_the_line_of_its_field(tmp_path: Path, field: str, line: int | None) -> None:
+    file = tmp_path / "a.yaml"
+    more = "tables:\n  curated.patient: {keep_days: 7}\nchecks:\n  - with: {column: id}\n  - of: x\n    with: {column: id}\n"
+    file.write_text(MODEL.format(name="a", reads="b") + more)
+    error = SchemaError(file, field, "is wrong")
+    assert error.line == line
+    assert str(error).endswith(f"is wrong (line {line})" if line else "is wrong")
+
+
+def test_an_error_in_a_view_names_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "goal.json"
+    file.write_text('{"name": "goal",\n "resource": "Goal",\n "description": "",\n "select": []}')
+    with pytest.raises(SchemaError, match=r"select: needs a column .* \(line 4\)"):
+        read_view(file)
+
+
 def test_models_come_after_what_they_read_and_never_in_a_circle(tmp_path: Path) -> None:
     for name, reads in (("a", "b"), ("b", "patient")):
         (tmp_path / f"{name}.yaml").write_text(MODEL.format(name=name, reads=reads))
         (tmp_path / f"{name}.sql").write_text("select patient_id from other")
     assert list(load_models(tmp_path)) == ["b", "a"]
     (tmp_path / "b.yaml").write_text(MODEL.format(name="b", reads="a"))
-    with pytest.raises(SchemaError, match="in a circle: a -> b -> a"):
+    with pytest.raises(SchemaError, match=r"b\.yaml: .* in a circle: a -> b -> a \(line 9\)"):
         load_models(tmp_path)
 
 

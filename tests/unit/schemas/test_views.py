@@ -123,6 +123,17 @@ def test_what_is_typed_keeps_its_precision_beside_it(view: View) -> None:
             assert column.path in texts, column.name
 
 
+@each_view
+def test_a_moment_whose_day_alone_is_known_keeps_the_day(view: View) -> None:
+    """`2026-03-01` is no moment: a dateTime that is read as one is read as a day beside it."""
+    definition = compile_views([view.definition]).views[view.name]
+    kinds = {output.name: output.spark_type for output in definition.outputs}
+    days = {column.path for column in view.columns if kinds[column.name] == "DATE"}
+    for column in view.columns:
+        if column.type == "dateTime" and kinds[column.name] == "TIMESTAMP":
+            assert column.path in days, column.name
+
+
 def test_columns_are_listed_through_nested_selects_and_once_per_union(tmp_path: Path) -> None:
     def column(name: str) -> dict[str, object]:
         return {"name": name, "path": "id"}

@@ -7,7 +7,7 @@ learn which keys changed, so that they never learn of a change that the current 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
@@ -25,13 +25,17 @@ from glue_jobs.lake.quarantine import COLUMNS as QUARANTINE_COLUMNS
 from glue_jobs.lake.quarantine import quarantine, release
 from glue_jobs.lake.rereads import Reread, pending_rereads
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import quoted
+from glue_jobs.lake.session import interpreted
+from glue_jobs.lake.tables import iceberg_table, quoted, row_count
 from schemas import ItemType
 
 _LINE_COLUMNS = ("_text", "_object_key", "_place", "_reason", "_detail", "_key_hash")
 AT_ONCE = 3
 """Types conformed at a time: a small merge is mostly planning, one core's work on the driver."""
 
+_PREFIX = "items/"
+_LINE_BYTES = 40
+"""What a compressed line takes at least."""
 _quarantining = Lock()  # all types share its tables and counts
 
 
@@ -51,10 +55,17 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
     tables = {each.name: ensure_item_tables(run.spark, run.catalog, each) for each in item_types}
     marks, rereads = pending_rereads(run)
     exports = {name: landed_exports(run, name) for name in {each.table_name for each in item_types}}
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+    objects = _new_objects(run, item_types, rereads)
+    with interpreted(run.spark, _rows(run, tables.values(), objects)), ThreadPoolExecutor(AT_ONCE) as pool:
         work = {
             each.name: pool.submit(
-                conform_type, run, each, tables[each.name], rereads, exports[each.table_name]
+                conform_type,
+                run,
+                each,
+                tables[each.name],
+                objects[each.name],
+                rereads,
+                exports[each.table_name],
             )
             for each in item_types
         }
@@ -74,20 +85,37 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
         raise failure
 
 
-def conform_type(
-    run: Run,
-    item_type: ItemType,
-    tables: ItemTables,
-    rereads: Sequence[Reread] = (),
-    exports: Exports = NO_EXPORTS,
-) -> list[LandingObject]:
-    """Bring what landed of one item type into its tables; the objects it consumed, for the ledger."""
-    prefix = f"items/table_name={item_type.table_name}/item_type={item_type.name}/"
+def _new_objects(
+    run: Run, item_types: Iterable[ItemType], rereads: Sequence[Reread]
+) -> dict[str, list[LandingObject]]:
+    """What landed of each type since the last run: one listing, and one query of the ledger."""
 
     def again(each: LandingObject) -> bool:
         return any(reread.wants(each) for reread in rereads)
 
-    objects = new_objects(run, prefix, again=again)
+    found = new_objects(run, _PREFIX, again=again)
+    folders = {
+        each.name: f"{_PREFIX}table_name={each.table_name}/item_type={each.name}/" for each in item_types
+    }
+    return {name: [each for each in found if each.key.startswith(folder)] for name, folder in folders.items()}
+
+
+def _rows(run: Run, tables: Iterable[ItemTables], objects: Mapping[str, Sequence[LandingObject]]) -> int:
+    """How many rows the run may have to look at, roughly: those of the tables, and what lands."""
+    names = [name for each in tables for name in (each.current, each.history)]
+    held = sum(row_count(iceberg_table(run.spark, name).currentSnapshot()) for name in names)
+    return held + sum(each.size for landed in objects.values() for each in landed) // _LINE_BYTES
+
+
+def conform_type(
+    run: Run,
+    item_type: ItemType,
+    tables: ItemTables,
+    objects: list[LandingObject],
+    rereads: Sequence[Reread] = (),
+    exports: Exports = NO_EXPORTS,
+) -> list[LandingObject]:
+    """Bring objects that landed of one item type into its tables; those it consumed, for the ledger."""
     run.read(f"{item_type.sql_name}_objects", len(objects))
     if not objects and not exports.news:
         return []

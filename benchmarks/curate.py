@@ -159,6 +159,7 @@ def _live_bytes(lake: Lake, database: str) -> int:
 
 def _spark(mirror: Path, names: list[str]) -> Any:
     """One Spark for all lakes, so that all are measured warm: a catalog and two buckets for each."""
+    from glue_jobs.lake.session import remember_names
     from local.spark import spark_settings, start_spark
 
     buckets = [f"{name}-{part}" for name in names for part in ("landing", "lake", "plain")]
@@ -169,7 +170,9 @@ def _spark(mirror: Path, names: list[str]) -> Any:
         settings[f"spark.sql.catalog.{name}.warehouse"] = f"s3://{name}-lake/warehouse"
     # A job on Glue is warm for its length; the laptop's settings favour short ones.
     settings["spark.driver.extraJavaOptions"] = "-XX:+UseParallelGC -Duser.timezone=UTC"
-    return start_spark({**settings, "spark.master": f"local[{CORES}]", "spark.driver.memory": "4g"})
+    spark = start_spark({**settings, "spark.master": f"local[{CORES}]", "spark.driver.memory": "4g"})
+    remember_names(spark)  # as every job's session does
+    return spark
 
 
 def _conform_items(lake: Lake) -> None:

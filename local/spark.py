@@ -54,8 +54,8 @@ _LAKE: Mapping[str, str] = {
     # Iceberg reckons 4 MB for opening a file, and so gives each few small files a task of their own.
     "spark.sql.catalog.lake.table-default.read.split.open-file-cost": "65536",
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
-    # Without checksum files: Hadoop runs `chmod` for each file it makes, three times for one with a checksum.
-    "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    # Without checksum files: Hadoop runs `chmod` for each file it makes, and would for each of these as well.
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     "spark.hadoop.fs.file.impl.disable.cache": "false",
 }
 

@@ -7,7 +7,7 @@ learn which keys changed, so that they never learn of a change that the current 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
@@ -19,20 +19,24 @@ from glue_jobs.conform.item_coverage import Exports, landed_exports
 from glue_jobs.conform.item_tables import ItemTables, ensure_item_tables, table_specs, write_versions
 from glue_jobs.conform.item_versions import NO_EXPORTS, stitch
 from glue_jobs.lake.erased import without_erased_items
-from glue_jobs.lake.ledger import news, object_key, record, uris
+from glue_jobs.lake.ledger import News, news, object_key, record, uris
 from glue_jobs.lake.listing import LandingObject
 from glue_jobs.lake.log import log
 from glue_jobs.lake.quarantine import COLUMNS as QUARANTINE_COLUMNS
 from glue_jobs.lake.quarantine import quarantine, release
 from glue_jobs.lake.rereads import Reread, pending_rereads
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import quoted
+from glue_jobs.lake.session import interpreted
+from glue_jobs.lake.tables import iceberg_table, quoted, row_count
 from schemas import ItemType
 
 _LINE_COLUMNS = ("_text", "_object_key", "_place", "_reason", "_detail", "_key_hash")
 AT_ONCE = 3
 """Types conformed at a time: a small merge is mostly planning, one core's work on the driver."""
 
+_PREFIX = "items/"
+_LINE_BYTES = 40
+"""What a compressed line takes at least."""
 _quarantining = Lock()  # all types share its tables and counts
 
 
@@ -52,10 +56,18 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
     tables = {each.name: ensure_item_tables(run.spark, run.catalog, each) for each in item_types}
     marks, rereads = pending_rereads(run)
     exports = {name: landed_exports(run, name) for name in {each.table_name for each in item_types}}
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+    found = _news(run, rereads, exports)
+    objects = _by_type(found.objects, item_types)
+    with interpreted(run.spark, _rows(run, tables.values(), objects)), ThreadPoolExecutor(AT_ONCE) as pool:
         work = {
             each.name: pool.submit(
-                conform_type, run, each, tables[each.name], rereads, exports[each.table_name]
+                conform_type,
+                run,
+                each,
+                tables[each.name],
+                objects[each.name],
+                rereads,
+                exports[each.table_name],
             )
             for each in item_types
         }
@@ -68,31 +80,57 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
             log("item type failed", run_id=run.run_id, item_type=name, error=type(error).__name__)
             failure = failure or error
     if not failure:
-        # Marks and exports stand until every type has done what they ask for.
+        # Marks and exports stand until every type has done what they ask for; nor is all looked at till then.
         consumed += [*marks, *(each for known in exports.values() for each in known.news)]
+        consumed += [found.swept] if found.swept else []
     record(run, consumed)
     if failure:
         raise failure
+
+
+def _news(run: Run, rereads: Sequence[Reread], exports: Mapping[str, Exports]) -> News:
+    """What landed of all types since the last run: one listing, and one query of the ledger.
+
+    An export brings what it holds into folders of days long gone, as a reread may.
+    """
+
+    def again(each: LandingObject) -> bool:
+        return any(reread.wants(each) for reread in rereads)
+
+    late = rereads or any(each.news for each in exports.values())
+    return news(run, _PREFIX, again=again if late else None)
+
+
+def _by_type(
+    objects: Iterable[LandingObject], item_types: Iterable[ItemType]
+) -> dict[str, list[LandingObject]]:
+    folders = {
+        each.name: f"{_PREFIX}table_name={each.table_name}/item_type={each.name}/" for each in item_types
+    }
+    return {
+        name: [each for each in objects if each.key.startswith(folder)] for name, folder in folders.items()
+    }
+
+
+def _rows(run: Run, tables: Iterable[ItemTables], objects: Mapping[str, Sequence[LandingObject]]) -> int:
+    """How many rows the run may have to look at, roughly: those of the tables, and what lands."""
+    names = [name for each in tables for name in (each.current, each.history)]
+    held = sum(row_count(iceberg_table(run.spark, name).currentSnapshot()) for name in names)
+    return held + sum(each.size for landed in objects.values() for each in landed) // _LINE_BYTES
 
 
 def conform_type(
     run: Run,
     item_type: ItemType,
     tables: ItemTables,
+    objects: list[LandingObject],
     rereads: Sequence[Reread] = (),
     exports: Exports = NO_EXPORTS,
 ) -> list[LandingObject]:
-    """Bring what landed of one item type into its tables; the objects it consumed, for the ledger."""
-    prefix = f"items/table_name={item_type.table_name}/item_type={item_type.name}/"
-
-    def again(each: LandingObject) -> bool:
-        return any(reread.wants(each) for reread in rereads)
-
-    found = news(run, prefix, again=again if rereads or exports.news else None)
-    objects = found.objects
+    """Bring objects that landed of one item type into its tables; those it consumed, for the ledger."""
     run.read(f"{item_type.sql_name}_objects", len(objects))
     if not objects and not exports.news:
-        return list(found.consumed)
+        return []
     changes = read_changes(_lines(run, objects), item_type).persist()
     try:
         total, refused = _counts(changes)
@@ -109,7 +147,7 @@ def conform_type(
             _merge(run, tables, _usable(kept, item_type), exports)
     finally:
         changes.unpersist()
-    return list(found.consumed)
+    return objects
 
 
 def _usable(changes: DataFrame, item_type: ItemType) -> DataFrame:

@@ -16,14 +16,13 @@ from pyspark.sql.window import Window
 from glue_jobs.curation import DATA_DOCS
 from glue_jobs.curation.data_docs_page import CheckReport, Report, render
 from glue_jobs.curation.declarations import CURATED, Declarations
-from glue_jobs.curation.publish import row_count
 from glue_jobs.curation.results import RESULT_TABLE
 from glue_jobs.curation.rows import SOURCE
 from glue_jobs.lake.log import log
 from glue_jobs.lake.objects import put_object
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE
 from glue_jobs.lake.run import RUN_ID_PROPERTY, Run, begun_at
-from glue_jobs.lake.tables import iceberg_table, snapshot_properties, table_exists
+from glue_jobs.lake.tables import iceberg_table, row_count, snapshot_properties, table_exists
 from schemas.model import Model
 from schemas.view import View
 

@@ -30,6 +30,7 @@ from glue_jobs.lake.errors import AuditFailed, LakeError
 from glue_jobs.lake.log import log
 from glue_jobs.lake.metrics import Metric, table_metrics
 from glue_jobs.lake.run import Run
+from glue_jobs.lake.session import interpreted
 from schemas.expectation import Suite
 
 AT_ONCE = 2
@@ -110,9 +111,12 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     unjudged = report_undeclared(run, declarations) if run.arguments.deid else []
     resources = Resources.pinned(run.spark, run.catalog)
     try:
-        _publish_views(tally, declarations, type_updates(run, views, resources))
-        _publish_models(tally, declarations, resources, models)
-        _publish_twin(tally, declarations, resources)
+        updates = type_updates(run, views, resources)
+        rows = sum(each.rows for each in (*views, *models)) + sum(each.size for each in updates)
+        with interpreted(run.spark, rows):
+            _publish_views(tally, declarations, updates)
+            _publish_models(tally, declarations, resources, models)
+            _publish_twin(tally, declarations, resources)
     finally:
         resources.close()
     run.measured(_figures(tally, (*declarations.views, *declarations.models)))

@@ -21,7 +21,7 @@ from glue_jobs.curation.state import TableState, read_state
 from glue_jobs.lake.keys import KeySet
 from glue_jobs.lake.layout import apply_layout
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import Column, TableSpec, ensure_table, iceberg_table
+from glue_jobs.lake.tables import Column, TableSpec, ensure_table, iceberg_table, row_count
 from schemas import SchemaError
 from schemas.expectation import Suite
 from schemas.layout import DEFAULT_LAYOUT, Layout
@@ -36,6 +36,8 @@ class ModelTable:
 
     model: Model
     full_name: str
+    rows: int = 0
+    """How many the table shows."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ def prepare_model(run: Run, model: Model, suite: Suite, layout: Layout = DEFAULT
             _check_keys(run.spark, model, each)
     check_suite(suite, rows.columns)
     full_name = ensure_table(run.spark, run.catalog, _spec(model, rows, layout))
-    apply_layout(run.spark, iceberg_table(run.spark, full_name), layout)
-    return ModelTable(model, full_name)
+    table = iceberg_table(run.spark, full_name)
+    apply_layout(run.spark, table, layout)
+    return ModelTable(model, full_name, row_count(table.currentSnapshot()))
 
 
 def model_update(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark import StorageLevel
@@ -24,7 +23,7 @@ from glue_jobs.lake.errors import CommitConflict
 from glue_jobs.lake.keys import KeySet
 from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import current_snapshot, iceberg_table, quoted
+from glue_jobs.lake.tables import current_snapshot, iceberg_table, java_texts, quoted, row_count
 from schemas.expectation import Suite
 
 BRANCH_PREFIX = "audit_"
@@ -118,7 +117,7 @@ def _only_compacted(spark: SparkSession, full_name: str, base: int | None) -> bo
     table = iceberg_table(spark, full_name)
     snapshot = table.currentSnapshot()
     while snapshot is not None and int(snapshot.snapshotId()) != base:
-        summary = dict(snapshot.summary())
+        summary = java_texts(snapshot.summary())
         empty = snapshot.operation() == "append" and summary.get("added-data-files", "0") == "0"
         if snapshot.operation() != "replace" and not empty:
             return False
@@ -138,12 +137,6 @@ def _judged_once(change: Change, suite: Suite) -> Iterator[Change]:
         yield replace(change, rows=rows)
     finally:
         rows.unpersist()
-
-
-def row_count(snapshot: Any) -> int:
-    """Rows that a snapshot shows, from its metadata alone: those in data files, less those deleted by position."""
-    summary = {} if snapshot is None else dict(snapshot.summary())
-    return int(summary.get("total-records", 0)) - int(summary.get("total-position-deletes", 0))
 
 
 def advance(run: Run, full_name: str, table: str, state: TableState) -> Outcome:
@@ -198,8 +191,8 @@ def write_branch(
         writer.overwrite(F.lit(True))
     else:
         writer.append()
-    summary = dict(iceberg_table(spark, full_name).snapshot(branch).summary())
-    return int(summary.get("added-records", 0)), before - kept
+    added = iceberg_table(spark, full_name).snapshot(branch).summary().get("added-records")
+    return int(added or 0), before - kept
 
 
 def _in_few_files(change: Change) -> DataFrame:

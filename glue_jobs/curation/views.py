@@ -16,7 +16,15 @@ from glue_jobs.curation.rows import Identity
 from glue_jobs.curation.state import TableState, read_state
 from glue_jobs.lake.layout import apply_layout
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import Column, TableSpec, current_snapshot, ensure_table, iceberg_table, quoted
+from glue_jobs.lake.tables import (
+    Column,
+    TableSpec,
+    current_snapshot,
+    ensure_table,
+    iceberg_table,
+    quoted,
+    row_count,
+)
 from glue_jobs.sql_on_fhir import CompiledView, compile_views
 from schemas.expectation import Suite
 from schemas.layout import DEFAULT_LAYOUTS, Layout, Layouts
@@ -27,7 +35,7 @@ from schemas.view import KEY_COLUMN, View
 class ViewTable:
     """A view, its table (made, with its columns) and what the table holds so far.
 
-    ``is_blank`` says that nothing was ever written to the table.
+    ``is_blank`` says that nothing was ever written to the table, ``rows`` how many it shows.
     """
 
     view: View
@@ -36,6 +44,7 @@ class ViewTable:
     state: TableState
     fingerprint: str
     is_blank: bool = False
+    rows: int = 0
 
     @property
     def watermark(self) -> str:
@@ -135,6 +144,7 @@ def _prepare(run: Run, view: View, compiled: CompiledView, suite: Suite, layout:
         TableState() if run.arguments.full else read_state(table),
         view_fingerprint(view, suite),
         current_snapshot(table) is None,
+        row_count(table.currentSnapshot()),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from glue_jobs.lake.errors import TableError
+from glue_jobs.lake.tables import java_texts
 from schemas.layout import Layout
 
 _MIB = 1024 * 1024
@@ -23,7 +24,7 @@ def apply_layout(spark: SparkSession, table: Any, layout: Layout) -> bool:
     TableError : the layout names a column that the table lacks
     """
     wanted = _properties(layout)
-    held = dict(table.properties())
+    held = java_texts(table.properties())
     stale = [name for name in held if name.startswith(_METRICS) and name not in wanted]
     differing = {name: value for name, value in wanted.items() if held.get(name) != value}
     resorted = _sorted_by(table) != layout.sort_by

@@ -145,7 +145,7 @@ def _latest_run_id(spark: SparkSession, table: str) -> str:
     if not table_exists(spark, table):
         return ""
     snapshot = iceberg_table(spark, table).currentSnapshot()
-    return "" if snapshot is None else str(dict(snapshot.summary()).get(RUN_ID_PROPERTY, ""))
+    return "" if snapshot is None else str(snapshot.summary().get(RUN_ID_PROPERTY) or "")
 
 
 def _record(run: Run, status: str) -> None:

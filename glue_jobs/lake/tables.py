@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -172,12 +173,27 @@ def current_snapshot(table: Any) -> int | None:
     return None if snapshot is None else int(snapshot.snapshotId())
 
 
+def java_texts(held: Any) -> dict[str, str]:
+    """A Java map of texts in one call: entry by entry each takes two."""
+    jvm: Any = SparkContext._active_spark_context._jvm  # type: ignore[union-attr, unused-ignore]
+    found: dict[str, str] = json.loads(
+        jvm.com.fasterxml.jackson.databind.ObjectMapper().writeValueAsString(held)
+    )
+    return found
+
+
+def row_count(snapshot: Any) -> int:
+    """Rows that a snapshot shows, from its metadata alone: those in data files, less those deleted by position."""
+    summary = {} if snapshot is None else java_texts(snapshot.summary())
+    return int(summary.get("total-records", 0)) - int(summary.get("total-position-deletes", 0))
+
+
 def snapshot_properties(table: Any, snapshot_id: int | None = None) -> dict[str, str]:
     """Watershed's own properties of the newest snapshot that has any, from ``snapshot_id`` (default: the
     current one) backwards: snapshots of maintenance have none."""
     snapshot = table.currentSnapshot() if snapshot_id is None else table.snapshot(snapshot_id)
     while snapshot is not None:
-        summary = dict(snapshot.summary())
+        summary = java_texts(snapshot.summary())
         found = {key: value for key, value in summary.items() if key.startswith(PROPERTY_PREFIX)}
         if found:
             return found

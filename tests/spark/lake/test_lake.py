@@ -22,7 +22,7 @@ from glue_jobs.lake.errors import ArgumentError, TableError
 from glue_jobs.lake.merge import MergePolicy, merge_newest
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE, quarantine
 from glue_jobs.lake.run import RUN_TABLE, Run, job_run, new_run_id
-from glue_jobs.lake.session import SETTINGS, spark_session
+from glue_jobs.lake.session import INTERPRETED_ROWS, SETTINGS, interpreted, spark_session
 from glue_jobs.lake.tables import (
     Column,
     TableSpec,
@@ -32,7 +32,7 @@ from glue_jobs.lake.tables import (
     iceberg_table,
     snapshot_properties,
 )
-from tests.conftest import LANDING_BUCKET
+from tests.conftest import LAKE_BUCKET, LANDING_BUCKET
 
 pytestmark = pytest.mark.spark
 
@@ -89,6 +89,31 @@ def _rows(spark: SparkSession, table: str) -> list[tuple[object, ...]]:
 def test_the_session_of_the_tests_is_one_that_jobs_accept(spark: SparkSession) -> None:
     spark.conf.set("spark.sql.maxPlanStringLength", str(2**30))
     assert {name: spark_session().conf.get(name) for name in SETTINGS} == SETTINGS
+
+
+def test_expressions_over_few_rows_are_evaluated_without_classes_made_for_them(spark: SparkSession) -> None:
+    def compiled_and_rows() -> tuple[bool, list[tuple[object, ...]]]:
+        frame = spark.range(100).where("id % 7 = 3").selectExpr("upper(hex(id)) as h", "id % 3 as third")
+        rows = frame.groupBy("third").agg(F.max("h"), F.count("*"))
+        plan = rows._jdf.queryExecution().executedPlan()  # type: ignore[attr-defined, unused-ignore]
+        return "*(" in plan.toString(), sorted(map(tuple, rows.collect()))
+
+    before = compiled_and_rows()
+    with interpreted(spark, INTERPRETED_ROWS):
+        few = compiled_and_rows()
+    with interpreted(spark, INTERPRETED_ROWS + 1):
+        many = compiled_and_rows()
+    assert [compiled for compiled, _ in (before, few, many)] == [True, False, True]
+    assert before[1] == few[1] == many[1]
+    with pytest.raises(ZeroDivisionError), interpreted(spark, 0):
+        raise ZeroDivisionError
+    assert compiled_and_rows() == before
+
+
+def test_a_file_is_written_alone(spark: SparkSession, mirror: Path) -> None:
+    """Checksums beside files would double what a run has to make."""
+    spark.range(1).write.mode("overwrite").parquet(f"s3://{LAKE_BUCKET}/alone")
+    assert [each.name for each in mirror.rglob("*.crc")] == []
 
 
 def test_a_table_is_made_once_and_widened_when_its_declaration_grows(spark: SparkSession, table: str) -> None:

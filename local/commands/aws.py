@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.assembly import Assembly, synthesized
-from infra.kept import kept
+from infra.kept import Kept, kept
 from infra.preflight import Account, check_account, check_identity, stack_state
 from infra.settings import Settings
 from infra.settings_file import aws_settings
@@ -91,6 +92,19 @@ def publish_console(terminal: Terminal, settings: Settings, client: Callable[[st
         step.result = f"{files} files, {outputs['ConsoleUrl']}"
 
 
+def deployed_and_kept(cloudformation: Any, stack: str) -> list[Kept]:
+    """What the stack as it is deployed leaves: its settings may have changed since, and have no effect on that."""
+    template = cloudformation.get_template(StackName=stack)["TemplateBody"]
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    physical_ids = {
+        each["LogicalResourceId"]: each["PhysicalResourceId"]
+        for page in pages
+        for each in page["StackResourceSummaries"]
+        if "PhysicalResourceId" in each
+    }
+    return kept(json.loads(template) if isinstance(template, str) else template, physical_ids)
+
+
 def destroy_on_aws(
     terminal: Terminal,
     settings: Settings,
@@ -107,13 +121,13 @@ def destroy_on_aws(
     # Whatever else is wrong with the account must not keep anybody from removing the stack.
     if check_identity(Account(settings, client)) == "new":
         raise LocalError(f"There is no stack {settings.prefix} in {settings.account}, {settings.region}.")
+    stays = deployed_and_kept(client("cloudformation"), settings.prefix)
     assembly = synthesize(terminal, settings)
-    stays = kept(assembly)
     terminal.say(f"\n[bold]Stack {settings.prefix} goes; this stays, with its data and its costs:[/bold]")
     for each in stays:
         terminal.say(f"  {each.kind:<12}{each.name}")
     if not stays:
-        terminal.say("  nothing: retain_data is false. [bold]All data is lost.[/bold]")
+        terminal.say("  nothing: it was deployed with retain_data false. [bold]All data is lost.[/bold]")
     if not confirmed(settings.prefix):
         raise LocalError("Nothing was removed.")
     # A retained deployment is protected against deletion: this command is the deliberate one.

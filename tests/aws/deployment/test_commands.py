@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from infra.assembly import synthesized
+from infra.kept import kept
+from infra.packaging import REPOSITORY
 from infra.preflight import PreflightError
 from infra.settings import SettingsError
 from infra.toolkit import TOOLKIT, ToolkitError, toolkit
@@ -80,16 +85,27 @@ def test_a_client_that_fails_fails_the_command(world: World) -> None:
         _deploy(world, Recorder(1), ask=False)
 
 
-def _make_stack(world: World) -> None:
+_DEPLOYED = {
+    "Landing": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "watershed-landing"}},
+    "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {}}},
+    "Topic": {"Type": "AWS::SNS::Topic"},
+}
+
+
+def _make_stack(world: World, *retained: str) -> None:
+    resources = {
+        name: {**each, **({"DeletionPolicy": "Retain"} if name in retained else {})}
+        for name, each in _DEPLOYED.items()
+    }
     world.client("cloudformation").create_stack(
-        StackName=world.settings.prefix, TemplateBody='{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
+        StackName=world.settings.prefix, TemplateBody=json.dumps({"Resources": resources})
     )
 
 
 def test_removal_says_what_stays_and_lifts_the_protection(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _make_stack(world)
+    _make_stack(world, "Landing", "Key")
     cdk = Recorder()
     asked: list[str] = []
 
@@ -101,14 +117,36 @@ def test_removal_says_what_stays_and_lifts_the_protection(
     assert asked == ["watershed"]
     assert [call[0] for call in cdk.calls] == ["destroy"]
     assert world.protection == [{"StackName": "watershed", "EnableTerminationProtection": False}]
-    kinds = [each["kind"] for each in done["kept"]]
+    # What AWS's commands take to remove it: a key, for one, has no name of its own.
+    (key,) = world.client("kms").list_keys()["Keys"]
+    assert done["kept"] == [
+        {"kind": "bucket", "name": "watershed-landing"},
+        {"kind": "key", "name": key["KeyId"]},
+    ]
+    said = capsys.readouterr().out
+    for each in done["kept"]:
+        assert each["name"] in said
+
+
+def test_what_stays_is_what_was_deployed_whatever_the_settings_say_now(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CloudFormation removes the stack as it is: `retain_data` counts only once it is deployed."""
+    assert world.settings.retain_data
+    _make_stack(world)
+    with pytest.raises(LocalError):
+        destroy_on_aws(Terminal(), world.settings, world.client, lambda _name: False, Recorder())
+    assert "All data is lost" in capsys.readouterr().out
+
+
+def test_every_kind_that_a_deployment_keeps_has_a_name_of_its_own(templates: Path) -> None:
+    synthesized(ON_AWS, templates)
+    stays = kept(json.loads((templates / "watershed.template.json").read_text()), {})
+    kinds = [each.kind for each in stays]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         **{"bucket": 7, "key": 1, "table": 6, "user pool": 1},
         "API logging": 1,  # of all APIs of the account, those of others too
     }
-    said = capsys.readouterr().out
-    for each in done["kept"]:
-        assert each["name"] in said
 
 
 def test_removal_that_is_not_confirmed_changes_nothing(world: World) -> None:
@@ -191,3 +229,21 @@ def test_a_wrong_setting_is_a_message_and_not_a_traceback(tmp_path: Path) -> Non
     result = CliRunner().invoke(app, ["deploy", "--aws", "--settings", str(file)])
     assert result.exit_code == 1
     assert not isinstance(result.exception, SettingsError)
+
+
+def test_the_page_empties_and_deletes_a_bucket_with_all_its_versions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command of docs/deploy.md: `aws s3 rm` leaves the versions, and a bucket that holds any is not deleted."""
+    page = (REPOSITORY / "docs" / "deploy.md").read_text()
+    (code,) = re.findall(r'python -c "(.+)" <bucket>', page)
+    s3 = world.client("s3")
+    where: Any = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="kept", CreateBucketConfiguration=where)
+    s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    for _ in range(2):
+        s3.put_object(Bucket="kept", Key="a", Body=b"x")
+    s3.delete_object(Bucket="kept", Key="a")
+    monkeypatch.setattr(sys, "argv", ["-c", "kept"])
+    exec(code, {})
+    assert s3.list_buckets()["Buckets"] == []

@@ -18,7 +18,7 @@ from glue_jobs.sql_on_fhir.errors import (
     UnsupportedFhirPathError,
     ViewDefinitionError,
 )
-from glue_jobs.sql_on_fhir.needs import STRUCT, storage
+from glue_jobs.sql_on_fhir.needs import STRUCT, TEXT, Need, shape_schema, storage
 from glue_jobs.sql_on_fhir.parser import parse
 from glue_jobs.sql_on_fhir.sql import case, compact, fail
 from glue_jobs.sql_on_fhir.sql import field as sql_field
@@ -60,8 +60,8 @@ class Scope:
     resource: Value
     constants: Mapping[str, Value] = field(default_factory=dict)
     row_index: str = "0"
-    # (array, name of its item) of each iteration around, outermost first
-    around: tuple[tuple[str, str], ...] = ()
+    # what is needed of the nodes of each type that some repeat goes through
+    shapes: Mapping[str, Need] = field(default_factory=dict)
     names: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def fresh(self, prefix: str = "x") -> str:
@@ -126,7 +126,7 @@ class Compiler:
                 source = self.visit(node.source, this)
                 if node.operator == "as":
                     return self.of_type(node, source, node.type)
-                return boolean(case((self.present(source), self.of_type(node, source, node.type).present)))
+                return self.is_type(node, source, node.type)
         raise self.unsupported(node, type(node).__name__)
 
     def _literal(self, node: Literal) -> Value:
@@ -199,7 +199,8 @@ class Compiler:
     def _key(self, source: Value, key: str, kind: str, repeats: bool, type_name: str) -> Value:
         if source.need is None:
             raise FhirPathTypeError(f"`{key}` cannot be read from a calculated {source.type}")
-        need = source.need.child(key, kind, repeats, type_name)
+        shape = self.scope.shapes.get(type_name) if kind == STRUCT else None
+        need = source.need.child(key, TEXT if shape else kind, repeats, type_name, shape)
         sql, many = sql_field(source.sql, key), source.many or repeats
         if source.many and repeats:
             sql = f"flatten({compact(sql)})"
@@ -207,12 +208,19 @@ class Compiler:
             # JSON has it as a string, since its numbers are doubles to many.
             item = self.scope.fresh()
             sql = f"transform({sql}, {item} -> {_as_long(item)})" if many else _as_long(sql)
+        if shape is not None:
+            item = self.scope.fresh()
+            sql = (
+                f"transform({sql}, {item} -> {_as_node(item, type_name)})"
+                if many
+                else _as_node(sql, type_name)
+            )
         return Value(
             sql,
             type_name,
             many,
             clean=not many,
-            need=need if kind == STRUCT else None,
+            need=shape or (need if kind == STRUCT else None),
             parent=source,
             key=key,
         )
@@ -288,6 +296,10 @@ class Compiler:
         if plain not in self.model.types and plain != INTEGER64:
             raise self.wrong(node, f"unknown type {name}")
         return plain
+
+    def is_type(self, node: Node, source: Value, name: str) -> Value:
+        """Whether an item is of a type; empty where there is none."""
+        return boolean(case((self.present(source), self.of_type(node, source, name).present)))
 
     def of_type(self, node: Node, source: Value, name: str) -> Value:
         """The items of a type; none where the element is never of that type."""
@@ -377,6 +389,11 @@ class Compiler:
 
 def _as_long(text: str) -> str:
     return f"try_cast({text} AS BIGINT)"
+
+
+def _as_node(text: str, type_name: str) -> str:
+    """The object in a text; of what is none, Spark would make one without values."""
+    return case((f"startswith({text}, '{{')", f"from_json({text}, {shape_schema(type_name)})"))
 
 
 def single_item(value: Value, message: str) -> str:

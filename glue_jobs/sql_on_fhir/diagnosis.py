@@ -6,11 +6,13 @@ Problems name elements by path and never quote values: lines are health data.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from glue_jobs.sql_on_fhir.needs import BOOLEAN, INTEGER, STRUCT, Need
+from glue_jobs.sql_on_fhir.needs import BOOLEAN, INTEGER, STRUCT, TEXT, Need
 from schemas.fhir import element_model
 
 _INT_RANGE = range(-(2**31), 2**31)
@@ -64,6 +66,22 @@ def diagnose(
     """
     if not text.strip():
         return []
+    with _deep_recursion():
+        return _diagnosed(text, needs, broken, unread)
+
+
+@contextmanager
+def _deep_recursion() -> Iterator[None]:
+    """Room for the 1,000 levels of JSON that Spark reads: Python's own limit counts three or four for each."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 10_000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def _diagnosed(text: str, needs: Mapping[str, Need], broken: bool, unread: bool) -> list[Problem]:
     whole: list[tuple[str, str]] = [("", "bytes that are not UTF-8")] if broken else []
     if text.startswith(_MARK):
         whole.append(("", "a byte order mark before the resource"))
@@ -157,8 +175,8 @@ def _is_meant(value: Mapping[str, Any], need: Need, key: str, child: Need) -> bo
 
 def _item(value: object, need: Need, place: str) -> Iterator[tuple[str, str]]:
     expected = _expected(need)
-    if need.kind == STRUCT and isinstance(value, dict):
-        yield from _shape(value, need, place)
+    if need.kind in (STRUCT, TEXT) and isinstance(value, dict):
+        yield from _shape(value, need.nodes or need, place)
     elif not _fits(value, need):
         yield place, f"{_kind(value)} where {expected} belongs"
 
@@ -166,9 +184,12 @@ def _item(value: object, need: Need, place: str) -> Iterator[tuple[str, str]]:
 def _expected(need: Need) -> str:
     if need.fhir_type == "decimal":
         return "a number"
-    return {STRUCT: "an object", BOOLEAN: "a boolean", INTEGER: "a whole number of 32 bits"}.get(
-        need.kind, "a string"
-    )
+    return {
+        STRUCT: "an object",
+        TEXT: "an object",
+        BOOLEAN: "a boolean",
+        INTEGER: "a whole number of 32 bits",
+    }.get(need.kind, "a string")
 
 
 def _fits(value: object, need: Need) -> bool:
@@ -180,4 +201,4 @@ def _fits(value: object, need: Need) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value in _INT_RANGE
     if need.fhir_type == "integer64" and isinstance(value, int) and not isinstance(value, bool):
         return True
-    return need.kind != STRUCT and isinstance(value, str)
+    return need.kind not in (STRUCT, TEXT) and isinstance(value, str)

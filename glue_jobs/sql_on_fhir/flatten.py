@@ -7,16 +7,16 @@ since they add rows side by side: `_rows` builds them as arrays of structs insid
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from glue_jobs.sql_on_fhir.columns import Output, compile_column, same_type
 from glue_jobs.sql_on_fhir.compiler import Compiler, Scope
 from glue_jobs.sql_on_fhir.errors import FhirPathTypeError, ViewDefinitionError
-from glue_jobs.sql_on_fhir.needs import Need
+from glue_jobs.sql_on_fhir.needs import STRUCT, Need, root_need
 from glue_jobs.sql_on_fhir.parser import parse
-from glue_jobs.sql_on_fhir.repeat import Repeat
+from glue_jobs.sql_on_fhir.repeat import node_type, repeated_nodes
 from glue_jobs.sql_on_fhir.sql import case, named_struct, quote_name
 from glue_jobs.sql_on_fhir.steps import ROOT, CompiledView, Keep, Let, Step, Unnest
 from glue_jobs.sql_on_fhir.syntax import External
@@ -26,14 +26,9 @@ from glue_jobs.sql_on_fhir.views import Column, Select, View
 
 @dataclass(frozen=True)
 class Options:
-    """`lexical` keeps values in their FHIR form; `depth` is how many levels a repeat is written out.
-
-    With `measure`, the view is compiled to find out how deep its repeats go, not to be run.
-    """
+    """`lexical` keeps values in their FHIR form."""
 
     lexical: bool = False
-    depth: int = 4
-    measure: bool = False
 
 
 @dataclass
@@ -61,10 +56,29 @@ class _Rows:
         return sql
 
 
-def compile_view(view: View, need: Need, options: Options) -> CompiledView:
-    """The steps of a view; the JSON keys it reads are registered with the tree of its resource type."""
+def compile_view(view: View, need: Need, shapes: Mapping[str, Need], options: Options) -> CompiledView:
+    """The steps of a view; the JSON keys it reads are registered with the tree of its resource type.
+
+    `shapes` has the type of the nodes of every repeat of any view of the resource type.
+    """
+    with _named(view):
+        return _Flattener(view, need, shapes, options).compile()
+
+
+def repeated_types(view: View) -> tuple[str, ...]:
+    """The types of the nodes of a view's repeats."""
+    if not view.repeats:
+        return ()
+    with _named(view):
+        flattener = _Flattener(view, root_need(view.resource), {}, Options())
+        flattener.compile()
+        return tuple(flattener.repeated)
+
+
+@contextmanager
+def _named(view: View) -> Iterator[None]:
     try:
-        return _Flattener(view, need, options).compile()
+        yield
     except ViewDefinitionError as error:
         raise error.at(view=view.name) from None
 
@@ -78,12 +92,12 @@ def _place(location: str) -> Iterator[None]:
 
 
 class _Flattener:
-    def __init__(self, view: View, need: Need, options: Options) -> None:
+    def __init__(self, view: View, need: Need, shapes: Mapping[str, Need], options: Options) -> None:
         self.view, self.options = view, options
         root = Value(ROOT, view.resource, need=need)
-        self.scope = Scope(root, root, view.constants)
+        self.scope = Scope(root, root, view.constants, shapes=shapes)
         self.steps: list[Step] = []
-        self.repeats: list[Repeat] = []
+        self.repeated: list[str] = []
 
     def compile(self) -> CompiledView:
         for where in self.view.wheres:
@@ -92,7 +106,7 @@ class _Flattener:
         outputs: list[Output] = []
         for select in self.view.selects:
             outputs += self._select(select, self.scope, None)
-        return self._resolved(outputs)
+        return CompiledView(self.view.name, self.view.resource, tuple(self.steps), tuple(outputs))
 
     def _condition(self, path: str) -> str:
         compiler, node = Compiler(path, self.scope), parse(path)
@@ -107,9 +121,11 @@ class _Flattener:
         """What a select iterates over."""
         if select.iteration == "repeat":
             with _place(f"{select.location}.repeat"):
-                repeat = Repeat.start(select.paths, scope, self.options.depth)
-                self.repeats.append(repeat)
-                return repeat.nodes
+                kind = node_type(select.paths, scope)
+                self.repeated.append(kind)
+                if kind not in scope.shapes:  # compiled to find the types, not to be run
+                    return Value("array()", kind, many=True, need=Need(STRUCT, False, kind))
+                return repeated_nodes(select.paths, kind, scope)
         with _place(f"{select.location}.{select.iteration}"):
             path = select.paths[0]
             compiler = Compiler(path, scope)
@@ -181,11 +197,9 @@ class _Flattener:
 
     def _branches(self, select: Select, scope: Scope) -> tuple[str, list[Output]]:
         """The rows of a unionAll as one array of structs, and its columns."""
-        before = len(self.repeats)
         branches = [self._rows(branch, scope) for branch in select.unions]
         untyped = _untyped(select.unions, [outputs for _, outputs in branches])
         if untyped:
-            del self.repeats[before:]
             return self._branches(select.declaring(untyped), scope)
         first = branches[0][1]
         for branch, (_, outputs) in zip(select.unions, branches, strict=True):
@@ -251,43 +265,10 @@ class _Flattener:
             (o.name, "0" if o.name in indexes else f"CAST(NULL AS {o.spark_type})") for o in outputs
         )
 
-    # Repeats --------------------------------------------------------------------------------------------------
-
-    def _resolved(self, outputs: list[Output]) -> CompiledView:
-        """Fill in the nodes of repeats, the innermost first: what it reads is part of what the outer one reads."""
-        steps, depths = self.steps, list[str]()
-        for repeat in reversed(self.repeats):
-            if self.options.measure:
-                depths.append(repeat.depth_sql())
-                if not any(repeat.token in text for text in depths):
-                    continue  # what the columns read of a node tells nothing of depths
-            sql = repeat.resolve(measure=self.options.measure)
-            depths = [text.replace(repeat.token, sql) for text in depths]
-            steps = [_substitute(step, repeat.token, sql) for step in steps]
-            outputs = [replace(o, sql=o.sql.replace(repeat.token, sql)) for o in outputs]
-        return CompiledView(
-            self.view.name,
-            self.view.resource,
-            tuple(steps),
-            tuple(outputs),
-            repeats=bool(self.repeats),
-            depths=tuple(depths),
-        )
-
 
 def _inside(scope: Scope, foci: Value, item: str) -> Scope:
     """The scope of one item of an iteration."""
-    return replace(scope, focus=foci.single(item), around=(*scope.around, (foci.array, item)))
-
-
-def _substitute(step: Step, token: str, sql: str) -> Step:
-    match step:
-        case Keep():
-            return Keep(step.condition.replace(token, sql))
-        case Let():
-            return Let(step.name, step.sql.replace(token, sql))
-        case Unnest():
-            return Unnest(step.generator.replace(token, sql), step.names)
+    return replace(scope, focus=foci.single(item))
 
 
 def _empty_rows(outputs: Sequence[Output]) -> str:

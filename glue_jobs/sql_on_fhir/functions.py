@@ -190,10 +190,18 @@ def _distinct(use: _Use) -> Value:
 
 
 def _of_type(use: _Use) -> Value:
+    return use.compiler.of_type(use.node, use.source, _named_type(use))
+
+
+def _is_type(use: _Use) -> Value:
+    return use.compiler.is_type(use.node, use.source, _named_type(use))
+
+
+def _named_type(use: _Use) -> str:
     name = type_name(use.node.arguments[0])
     if name is None:
         raise use.wrong(f"{use.node.name} takes the name of a type")
-    return use.compiler.of_type(use.node, use.source, name)
+    return name
 
 
 def _extension(use: _Use) -> Value:
@@ -393,6 +401,7 @@ _FUNCTIONS: Mapping[str, tuple[_Builder, int, int]] = {
     "distinct": (_distinct, 0, 0),
     "ofType": (_of_type, 1, 1),
     "as": (_of_type, 1, 1),
+    "is": (_is_type, 1, 1),
     "extension": (_extension, 1, 1),
     "iif": (_iif, 2, 3),
     "join": (_join, 0, 1),

@@ -6,12 +6,14 @@ one resource type share one tree, hence one parse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from glue_jobs.sql_on_fhir.errors import FhirPathTypeError
-from glue_jobs.sql_on_fhir.sql import quote_name
+from glue_jobs.sql_on_fhir.sql import quote_name, quote_text
 
 STRING, BOOLEAN, INTEGER, STRUCT = "STRING", "BOOLEAN", "INT", "STRUCT"
+TEXT = "TEXT"  # an object as the JSON that it is, for what a repeat goes through
 _SCALARS = {"boolean": BOOLEAN, "integer": INTEGER, "positiveInt": INTEGER, "unsignedInt": INTEGER}
 
 
@@ -30,12 +32,14 @@ class _Keys(dict[str, "Need"]):
 class Need:
     """One JSON key that is needed; `kind` is a storage type, `repeats` says that it holds an array.
 
-    `fhir_type` serves error reports. A struct without children is needed only for whether it is there.
+    `fhir_type` serves error reports. A struct without children is needed only for whether it is there. `nodes`, of
+    a TEXT only, is what is needed of each of its objects: the same for all of a type, also for those within.
     """
 
     kind: str
     repeats: bool
     fhir_type: str
+    nodes: Need | None = None
     _keys: _Keys = field(default_factory=_Keys)
 
     @property
@@ -45,9 +49,9 @@ class Need:
             self._keys = self._keys.moved
         return self._keys
 
-    def child(self, key: str, kind: str, repeats: bool, fhir_type: str) -> Need:
+    def child(self, key: str, kind: str, repeats: bool, fhir_type: str, nodes: Need | None = None) -> Need:
         """The need below this one for `key`, added where it is new."""
-        existing = self.children.setdefault(key, Need(kind, repeats, fhir_type))
+        existing = self.children.setdefault(key, Need(kind, repeats, fhir_type, nodes))
         if (existing.kind, existing.repeats) != (kind, repeats):
             raise FhirPathTypeError(
                 f"`{key}` is read both as {existing.fhir_type} and as {fhir_type}; put them in separate views"
@@ -71,7 +75,7 @@ class Need:
             return
         other._keys.moved = self._keys
         for key, need in theirs.items():
-            self.child(key, need.kind, need.repeats, need.fhir_type)._unite(need)
+            self.child(key, need.kind, need.repeats, need.fhir_type, need.nodes)._unite(need)
 
     def _loops(self, above: frozenset[int], clear: set[int]) -> bool:
         """Whether anything here is within itself; `clear` has what was looked at already."""
@@ -84,31 +88,21 @@ class Need:
             clear.add(here)
         return False
 
-    def merge(self, other: Need) -> None:
-        """Add everything that `other` needs, joined where it is joined there."""
-        self._merge(other, {})
+    def written_out(self, levels: int) -> Need:
+        """The same as structures, so many levels of what is read as text; what is below stays text."""
+        if self.nodes is None:
+            return self._with({key: child.written_out(levels) for key, child in self.children.items()})
+        if not levels:
+            return self
+        children = {key: child.written_out(levels - 1) for key, child in self.nodes.children.items()}
+        return replace(self, kind=STRUCT, nodes=None)._with(children)
 
-    def _merge(self, other: Need, merged: dict[int, Need]) -> None:
-        known = merged.setdefault(id(other.children), self)
-        if known is not self:
-            known.join(self)
-            return
-        for key, theirs in other.children.items():
-            self.child(key, theirs.kind, theirs.repeats, theirs.fhir_type)._merge(theirs, merged)
-
-    def size(self) -> int:
-        """How many keys there are at all depths, found without walking what is joined more than once."""
-        return self._size({})
-
-    def _size(self, known: dict[int, int]) -> int:
-        here = id(self.children)
-        if here not in known:
-            known[here] = sum(1 + need._size(known) for need in self.children.values())
-        return known[here]
+    def _with(self, children: Mapping[str, Need]) -> Need:
+        return replace(self, _keys=_Keys(children))
 
     def ddl(self) -> str:
         """The type as Spark DDL."""
-        inner = self.kind
+        inner = STRING if self.kind == TEXT else self.kind
         if self.kind == STRUCT:
             fields = ", ".join(f"{quote_name(k)}: {c.ddl()}" for k, c in sorted(self.children.items()))
             inner = f"STRUCT<{fields}>"
@@ -136,7 +130,25 @@ class Need:
         for key, child in self.children.items():
             if child.fhir_type == fhir_type:
                 found[key] = found.get(key, frozenset()) | {name}
-            child._holders("" if child.repeats else key, fhir_type, found, seen)
+            (child.nodes or child)._holders("" if child.repeats else key, fhir_type, found, seen)
+
+
+def shape_schema(kind: str) -> str:
+    """What stands in SQL for the schema of the nodes of a type, until all that is read of them is known."""
+    return f"<schema of {kind}>"
+
+
+def shape_type(kind: str) -> str:
+    """The same for their Spark type."""
+    return f"<type of {kind}>"
+
+
+def fill_shapes(sql: str, shapes: Mapping[str, Need]) -> str:
+    """SQL with what stands for schemas and types replaced."""
+    for kind, shape in shapes.items():
+        sql = sql.replace(shape_schema(kind), quote_text(shape.fields_ddl()))
+        sql = sql.replace(shape_type(kind), shape.ddl())
+    return sql
 
 
 def root_need(resource_type: str) -> Need:

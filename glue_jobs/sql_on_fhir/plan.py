@@ -9,13 +9,13 @@ rows["patients"].write ...
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glue_jobs.sql_on_fhir.errors import SqlOnFhirError, ViewDefinitionError
-from glue_jobs.sql_on_fhir.flatten import Options, compile_view
-from glue_jobs.sql_on_fhir.needs import Need, root_need
+from glue_jobs.sql_on_fhir.errors import ViewDefinitionError
+from glue_jobs.sql_on_fhir.flatten import Options, compile_view, repeated_types
+from glue_jobs.sql_on_fhir.needs import STRUCT, Need, fill_shapes, root_need
 from glue_jobs.sql_on_fhir.parsing import parse_files, parse_frame
 from glue_jobs.sql_on_fhir.session import suit_session
 from glue_jobs.sql_on_fhir.sql import quote_name
@@ -24,10 +24,6 @@ from glue_jobs.sql_on_fhir.views import View, parse_view
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-# What repeats are measured with, in turn: so many levels, or as many as need no more than so many keys. One path adds
-# its keys once a level, two add them 2, 4, 8, ... times, and Spark plans for about 5 ms a key.
-_TRIALS = ((8, 200), (16, 1_600), (32, 12_800), (64, 12_800))
 
 
 class ViewFrames(dict[str, "DataFrame"]):
@@ -86,8 +82,8 @@ class Plan:
     ) -> ViewFrames:
         """The rows of every view; `carry` columns of the input come first in each row.
 
-        `resources` has one JSON resource per row, as text. Lazy, except that a view with `repeat` first measures
-        how deep the data goes. Lines that cannot be read give no row: see `problems`.
+        `resources` has one JSON resource per row, as text. Lazy. Lines that cannot be read give no row: see
+        `problems`.
         """
         return self._rows(carry, lambda need: parse_frame(resources, need, resource_column, carry))
 
@@ -106,10 +102,9 @@ class Plan:
 
     def _rows(self, carry: Sequence[str], parse: Callable[[Need], DataFrame]) -> ViewFrames:
         suit_session()
-        plan = self._measured(parse)
         frames: dict[str, DataFrame] = {}
         shared: list[DataFrame] = []
-        for type_plan in plan.types:
+        for type_plan in self.types:
             parsed = parse(type_plan.need)
             if len(type_plan.views) > 1:
                 # Parsing dwarfs everything else: parse once, keep the needed fields, spill what memory lacks.
@@ -118,32 +113,6 @@ class Plan:
             for view in type_plan.views:
                 frames[view.name] = flatten(parsed, view, carry)
         return ViewFrames({name: frames[name] for name in self.views}, shared)
-
-    def _measured(self, parse: Callable[[Need], DataFrame]) -> Plan:
-        """This plan with its repeats written out exactly as deep as the data is."""
-        if not any(view.repeats for view in self.views.values()):
-            return self
-        levels = 0
-        for measuring in self.measuring():
-            levels = measuring.options.depth
-            depth = _deepest(measuring, parse)
-            if depth <= levels:
-                return _compile(self.definitions, replace(self.options, depth=max(depth, 1)))
-        raise SqlOnFhirError(f"repeat goes deeper than {levels} levels in this data")
-
-    def measuring(self) -> Iterator[Plan]:
-        """Plans that measure how deep the data goes, each for more levels than the one before."""
-        repeats = tuple(view for view in self.definitions if self.views[view.name].repeats)
-        levels = 0
-        for most, keys in _TRIALS:
-            plan: Plan | None = None
-            for depth in range(levels + 1, most + 1):
-                deeper = _compile(repeats, replace(self.options, depth=depth, measure=True))
-                if depth > 1 and any(need.size() > keys for need in deeper.needs.values()):
-                    break
-                plan, levels = deeper, depth
-            if plan is not None:
-                yield plan
 
 
 def compile_views(views: Sequence[Mapping[str, object]], *, lexical: bool = False) -> Plan:
@@ -161,13 +130,21 @@ def compile_views(views: Sequence[Mapping[str, object]], *, lexical: bool = Fals
 
 
 def _compile(definitions: tuple[View, ...], options: Options) -> Plan:
-    needs: dict[str, Need] = {}
-    compiled: dict[str, list[CompiledView]] = {}
+    by_type: dict[str, list[View]] = {}
     for view in definitions:
-        need = needs.setdefault(view.resource, root_need(view.resource))
-        compiled.setdefault(view.resource, []).append(compile_view(view, need, options))
-    types = tuple(TypePlan(name, needs[name], tuple(views)) for name, views in compiled.items())
+        by_type.setdefault(view.resource, []).append(view)
+    types = tuple(_compile_type(resource, views, options) for resource, views in by_type.items())
     return Plan(definitions, types, options)
+
+
+def _compile_type(resource: str, views: Sequence[View], options: Options) -> TypePlan:
+    """All views of a resource type: what they read is known when the last is compiled, and filled in then."""
+    need = root_need(resource)
+    kinds = dict.fromkeys(kind for view in views for kind in repeated_types(view))
+    shapes = {kind: Need(STRUCT, False, kind) for kind in kinds}
+    compiled = [compile_view(view, need, shapes, options) for view in views]
+    filled = tuple(view.with_sql(lambda sql: fill_shapes(sql, shapes)) for view in compiled)
+    return TypePlan(resource, need, filled if shapes else tuple(compiled))
 
 
 def flatten(parsed: DataFrame, view: CompiledView, carry: Sequence[str]) -> DataFrame:
@@ -184,14 +161,3 @@ def flatten(parsed: DataFrame, view: CompiledView, carry: Sequence[str]) -> Data
                 frame = frame.selectExpr("*", f"{step.generator} AS ({names})")
     columns = [f"{output.sql} AS {quote_name(output.name)}" for output in view.outputs]
     return frame.selectExpr(*(quote_name(name) for name in carry), *columns)
-
-
-def _deepest(plan: Plan, parse: Callable[[Need], DataFrame]) -> int:
-    """The deepest level that any repeat of any view has in the data; one more than the plan's for anything deeper."""
-    deepest = 0
-    for type_plan in plan.types:
-        expressions = [depth for view in type_plan.views for depth in view.depths]
-        if expressions:
-            row = parse(type_plan.need).selectExpr(*(f"max({sql})" for sql in expressions)).first()
-            deepest = max([deepest, *(value for value in row or () if value is not None)])
-    return deepest

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _BROKEN, _UNREAD, _KEYS = "_broken", "_unread", "_keys"
+# What repeats go through is written out so deep for the native tests; all that is deeper is suspect.
+_LEVELS = 4
 PROBLEM_COLUMNS = ("resource_type", "id", "element", "reason")
 
 
@@ -50,7 +52,8 @@ def suspects(lines: DataFrame, needs: Mapping[str, Need], column: str) -> DataFr
     kind = kind_of_line(_KEYS)
     doubts = [odd_line(_KEYS), f"coalesce({kind} NOT IN ({known}), true)", _BROKEN]
     frame = lines.where(f"trim({text}) <> ''").selectExpr("*", _fenced(line_keys(text), _KEYS))
-    for index, (name, need) in enumerate(sorted(needs.items())):
+    for index, (name, recursive) in enumerate(sorted(needs.items())):
+        need = recursive.written_out(_LEVELS)
         parts = {f"_p{index}": schema(need)}
         parts |= {f"_p{index}_{level}": keys for level, keys in enumerate(key_schemas(need))}
         for part, ddl in parts.items():

@@ -1,120 +1,80 @@
 """`repeat`: the nodes that paths reach when followed again and again, in depth-first order.
 
-Spark has no recursion, but FHIR types are finite at any given depth: the levels are written out, one `transform`
-inside the other, down to `depth`. How deep the data goes is measured before a plan runs (`Repeat.depth_sql`);
-data that is deeper all the same stops the query. What a node looks like differs from level to level, since each
-holds the next, so every node is cut to the fields that the columns read (`_project`).
+Spark has neither recursion nor recursive types. So the objects that a repeat goes through are read as text, each is
+parsed when its turn comes, and what is below it is text again: all nodes have one type (a `shape`, what the views read
+of them), however deep they are. A loop replaces each node by itself and those below it until none has any.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from glue_jobs.sql_on_fhir.compiler import Compiler, Scope
 from glue_jobs.sql_on_fhir.errors import FhirPathTypeError
-from glue_jobs.sql_on_fhir.needs import STRUCT, Need
+from glue_jobs.sql_on_fhir.needs import STRUCT, Need, shape_type
 from glue_jobs.sql_on_fhir.parser import parse
-from glue_jobs.sql_on_fhir.sql import case, fail, field, named_struct
+from glue_jobs.sql_on_fhir.sql import case, fail, named_struct
 from glue_jobs.sql_on_fhir.syntax import Call, Index, Member, Node
 from glue_jobs.sql_on_fhir.values import Value
 from schemas.fhir import element_model
 
-
-@dataclass
-class Repeat:
-    """One `repeat` of a view. `shape` collects what the columns read of a node, while they are compiled."""
-
-    paths: tuple[str, ...]
-    scope: Scope
-    depth: int
-    token: str
-    shape: Need
-    type: str
-
-    @classmethod
-    def start(cls, paths: tuple[str, ...], scope: Scope, depth: int) -> Repeat:
-        """Find the type of the nodes; the SQL follows when everything that reads them is known."""
-        kind = _node_type(paths, scope)
-        token = f"<repeat {next(scope.names)}>"
-        return cls(paths, scope, depth, token, Need(STRUCT, False, kind), kind)
-
-    @property
-    def nodes(self) -> Value:
-        """All nodes, root excluded; its SQL is a token that `resolve` knows the meaning of."""
-        return Value(self.token, self.type, many=True, clean=True, need=self.shape)
-
-    def resolve(self, measure: bool = False) -> str:
-        """The SQL of the nodes. Where depths are measured, nodes too deep are left out instead of failing."""
-        return self._level(self.scope.focus, 1, measure)
-
-    def _level(self, parent: Value, level: int, measure: bool) -> str:
-        children = self._children(parent)
-        if children is None:
-            return self._none()
-        if level > self.depth:
-            if measure:
-                return self._none()
-            message = f"`repeat` goes deeper than the {self.depth} levels that were measured; run again"
-            return case((children.present, fail(message)), otherwise=self._none())
-        assert children.need is not None
-        children.need.merge(self.shape)
-        name = self.scope.fresh("n")
-        node = children.single(name)
-        own = f"array({_project(name, self.shape)})"
-        below = self._level(node, level + 1, measure)
-        return f"coalesce(flatten(transform({children.array}, {name} -> concat({own}, {below}))), {self._none()})"
-
-    def _none(self) -> str:
-        return f"CAST(array() AS ARRAY<{self.shape.ddl()}>)"
-
-    def _children(self, parent: Value) -> Value | None:
-        """The nodes one step below, over all paths."""
-        found = []
-        for path in self.paths:
-            if _applies(path, parent.type):
-                value = Compiler(path, replace(self.scope, focus=parent)).compile()
-                found.append(value if value.many else value.array_of(value.array))
-        if not found:
-            return None
-        compiler = Compiler(self.paths[0], self.scope)
-        if len({value.sql for value in found}) == 1:
-            return found[0]
-        return replace(compiler.either(found), need=found[0].need)
-
-    def depth_sql(self) -> str:
-        """How many levels a resource has, as an expression; one more than `depth` stands for anything deeper.
-
-        It is about whole resources: the iterations around the repeat are gone through once more.
-        """
-        sql = self._depth(self.scope.focus, 1)
-        for array, item in reversed(self.scope.around):
-            sql = f"coalesce(array_max(transform({array}, {item} -> {sql})), 0)"
-        return sql
-
-    def _depth(self, parent: Value, level: int) -> str:
-        children = self._children(parent)
-        if children is None:
-            return "0"
-        if level > self.depth:
-            return case((children.present, "1"), otherwise="0")
-        name = self.scope.fresh("n")
-        below = self._depth(children.single(name), level + 1)
-        deepest = f"array_max(transform({children.array}, {name} -> 1 + {below}))"
-        return f"coalesce({deepest}, 0)"
+# Spark's JSON parser reads no more than 1,000 levels of objects and arrays. The loop is one in another, so that it
+# takes not as many turns where a resource has a few levels, as nearly all have.
+_TURNS = 32
 
 
-def _project(sql: str, shape: Need) -> str:
-    """A struct or array of structs, cut to the fields of `shape`."""
-    if shape.kind != STRUCT:
-        return sql
-    if shape.repeats:
-        item = "_p" + str(sql.count("_p") + 1)
-        inner = _project(item, replace(shape, repeats=False))
-        return f"transform({sql}, {item} -> {inner})"
-    if not shape.children:
-        return case((f"{sql} IS NOT NULL", "named_struct()"))
-    fields = [(key, _project(field(sql, key), child)) for key, child in sorted(shape.children.items())]
-    return case((f"{sql} IS NOT NULL", named_struct(fields)))
+def repeated_nodes(paths: Sequence[str], kind: str, scope: Scope) -> Value:
+    """All nodes of the type `kind` that the paths reach from the focus, which is not among them."""
+    state, outer, turn = scope.fresh("state"), scope.fresh("state"), scope.fresh("turn")
+    turns = f"sequence(1, {_TURNS})"
+    start = _state(_opened(_children(paths, scope, scope.focus, kind), scope), scope)
+    merged = case((f"{state}.more", _below(paths, kind, state, scope)), otherwise=state)
+    inner = f"aggregate({turns}, {outer}, ({state}, {turn}) -> {merged})"
+    many = f"({outer}, {turn}) -> {case((f'{outer}.more', inner), otherwise=outer)}"
+    too_deep = fail(f"`repeat` goes deeper than {_TURNS * _TURNS} levels")
+    node = scope.fresh("node")
+    nodes = f"transform({outer}.nodes, {node} -> {node}.node)"
+    done = case((f"{outer}.more", too_deep), otherwise=nodes)
+    sql = f"aggregate({turns}, {start}, {many}, {outer} -> {done})"
+    return Value(sql, kind, many=True, need=scope.shapes[kind])
+
+
+def _below(paths: Sequence[str], kind: str, state: str, scope: Scope) -> str:
+    """The next state: each node that is open is closed, and followed by those below it."""
+    item = scope.fresh("node")
+    parent = Value(f"{item}.node", kind, need=scope.shapes[kind])
+    children = _opened(_children(paths, scope, parent, kind), scope)
+    closed = f"array({_node(parent.sql, 'false')})"
+    step = case((f"{item}.open", f"concat({closed}, {children})"), otherwise=f"array({item})")
+    return _state(f"flatten(transform({state}.nodes, {item} -> {step}))", scope)
+
+
+def _opened(nodes: str, scope: Scope) -> str:
+    item = scope.fresh("node")
+    return f"transform({nodes}, {item} -> {_node(item, 'true')})"
+
+
+def _node(sql: str, is_open: str) -> str:
+    return named_struct((("node", sql), ("open", is_open)))
+
+
+def _state(nodes: str, scope: Scope) -> str:
+    """The nodes, and whether any of them has yet to be looked below."""
+    name, item = scope.fresh("nodes"), scope.fresh("node")
+    more = f"exists({name}, {item} -> {item}.open)"
+    fields = named_struct((("nodes", name), ("more", more)))
+    return f"get(transform(array({nodes}), {name} -> {fields}), 0)"
+
+
+def _children(paths: Sequence[str], scope: Scope, parent: Value, kind: str) -> str:
+    """The nodes one step below, path after path, as an array that is never NULL."""
+    arrays = [f"CAST(array() AS ARRAY<{shape_type(kind)}>)"]
+    for path in paths:
+        if _applies(path, parent.type):
+            value = Compiler(path, replace(scope, focus=parent)).compile()
+            arrays.append(f"coalesce({value.array}, array())")
+    return f"concat({', '.join(arrays)})"
 
 
 def _applies(path: str, type_name: str) -> bool:
@@ -129,11 +89,12 @@ def _applies(path: str, type_name: str) -> bool:
     return True
 
 
-def _node_type(paths: tuple[str, ...], scope: Scope) -> str:
+def node_type(paths: Sequence[str], scope: Scope) -> str:
     """The one type that all nodes have."""
-    probe = replace(scope.focus, need=Need(STRUCT, False, scope.focus.type))
+    # Types alone matter here: what the paths read is registered when they are compiled for good.
+    scope = replace(scope, shapes={})
     seen: set[str] = set()
-    pending = [probe]
+    pending = [replace(scope.focus, need=Need(STRUCT, False, scope.focus.type))]
     while pending:
         parent = pending.pop()
         for path in paths:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from glue_jobs.sql_on_fhir.columns import Output
 
@@ -37,14 +38,29 @@ Step = Keep | Let | Unnest
 
 @dataclass(frozen=True)
 class CompiledView:
-    """`steps` in order, then `outputs`.
-
-    `depths` has an expression for each repeat that says how many levels a resource has, if compiled to measure.
-    """
+    """`steps` in order, then `outputs`."""
 
     name: str
     resource: str
     steps: tuple[Step, ...]
     outputs: tuple[Output, ...]
-    repeats: bool = False
-    depths: tuple[str, ...] = ()
+
+    def with_sql(self, change: Callable[[str], str]) -> CompiledView:
+        """This view with all of its SQL changed."""
+        steps = tuple(_with_sql(step, change) for step in self.steps)
+        return replace(self, steps=steps, outputs=tuple(_changed(output, change) for output in self.outputs))
+
+
+def _with_sql(step: Step, change: Callable[[str], str]) -> Step:
+    match step:
+        case Keep():
+            return Keep(change(step.condition))
+        case Let():
+            return Let(step.name, change(step.sql))
+        case Unnest():
+            return Unnest(change(step.generator), step.names)
+
+
+def _changed(output: Output, change: Callable[[str], str]) -> Output:
+    misfit = None if output.misfit is None else change(output.misfit)
+    return replace(output, sql=change(output.sql), misfit=misfit)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from glue_jobs.sql_on_fhir.needs import STRING, STRUCT, Need
+from glue_jobs.sql_on_fhir.needs import STRING, STRUCT, TEXT, Need
 from glue_jobs.sql_on_fhir.sql import field, quote_name, quote_text
 
 _MAP = "MAP<STRING, STRING>"
@@ -114,6 +114,9 @@ def _tests(need: Need, source: str, line: str, depth: int) -> Iterator[str]:
 def _item_tests(need: Need, value: str, key: str, line: str, depth: int) -> Iterator[str]:
     if need.kind == STRUCT:
         yield from _tests(need, value, line, depth)
+    elif need.kind == TEXT:
+        # Deeper than was written out: there, Python is to look.
+        yield f"{value} IS NOT NULL"
     elif need.kind == STRING:
         yield (_odd_decimal if need.fhir_type == "decimal" else _odd_text)(value, key, line)
 

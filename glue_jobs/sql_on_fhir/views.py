@@ -52,6 +52,11 @@ class Select:
         if self.unions:
             yield from self.unions[0].all_columns()
 
+    @property
+    def repeats(self) -> bool:
+        """Whether there is a repeat here or below."""
+        return self.iteration == "repeat" or any(s.repeats for s in (*self.selects, *self.unions))
+
     def declaring(self, columns: Mapping[str, Column]) -> Select:
         """This select with columns in place of those at the same location."""
         return replace(
@@ -84,6 +89,11 @@ class View:
     def columns(self) -> tuple[Column, ...]:
         """The columns in output order."""
         return tuple(column for select in self.selects for column in select.all_columns())
+
+    @property
+    def repeats(self) -> bool:
+        """Whether there is a repeat anywhere."""
+        return any(select.repeats for select in self.selects)
 
 
 def parse_view(document: Mapping[str, object], default_name: str) -> View:

@@ -148,6 +148,10 @@ def _call(node: Call, this: Items, context: Context) -> Items:  # noqa: C901, PL
         case "ofType" | "as":
             assert node.source is not None
             return _of_type(node.source, type_name(arguments[0]) or "", this, context)
+        case "is":
+            assert node.source is not None
+            found = _of_type(node.source, type_name(arguments[0]) or "", this, context)
+            return [bool(found)] if source else []
         case "where":
             return [item for item in source if holds(item)]
         case "exists":

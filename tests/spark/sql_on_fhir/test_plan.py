@@ -13,6 +13,7 @@ import pytest
 
 from glue_jobs.sql_on_fhir import Plan, compile_views
 from glue_jobs.sql_on_fhir.errors import ViewDefinitionError
+from glue_jobs.sql_on_fhir.steps import Unnest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -141,43 +142,60 @@ def test_a_plan_is_lazy_and_each_view_alone_is_one_job(spark: SparkSession, fold
     assert (len(planning), len(running)) == (0, 1)
 
 
-def test_a_repeat_costs_one_job_to_measure(spark: SparkSession, folder: Path) -> None:
+def test_a_repeat_is_as_lazy_as_any_view(spark: SparkSession, folder: Path) -> None:
     with jobs(spark) as planning:
         frames = compile_views([ITEMS]).read(spark, [str(folder)])
     with jobs(spark) as running:
-        assert len(frames["items"].collect()) == 3
-    assert (len(planning), len(running)) == (1, 1)
+        assert [row[0] for row in frames["items"].collect()] == [["3"], ["2"], ["1"]]
+    assert (len(planning), len(running)) == (0, 1)
 
 
-def test_a_repeat_is_measured_again_where_the_data_goes_deeper(spark: SparkSession, tmp_path: Path) -> None:
-    (tmp_path / "deep.ndjson").write_text(json.dumps(questionnaire(13)))
-    with jobs(spark) as planning:
-        frames = compile_views([ITEMS]).read(spark, [str(tmp_path)])
-    assert len(frames["items"].collect()) == 13
-    assert len(planning) == 2
+def nested(resource: str, depth: int, *keys: str) -> str:
+    """Items in items by the keys in turn, as text: Python writes no JSON as deep as this."""
+    text = f'{{"linkId": "{depth}"}}'
+    for level in range(depth - 1, 0, -1):
+        below = f'"item": [{text}]'
+        if keys[level % len(keys)] == "answer":
+            below = f'"answer": [{{{below}}}]'
+        text = f'{{"linkId": "{level}", {below}}}'
+    return f'{{"resourceType": "{resource}", "item": [{text}]}}'
 
 
-def response(depth: int) -> dict[str, Any]:
-    """Items in items and in answers, by turns."""
-    item: dict[str, Any] = {"linkId": "1"}
-    for level in range(2, depth + 1):
-        below = {"item": [item]}
-        item = {"linkId": str(level), **(below if level % 2 else {"answer": [below]})}
-    return {"resourceType": "QuestionnaireResponse", "item": [item]}
+# Spark's parser reads 1,000 levels of objects and arrays: 2 for an item in an item, 4 for one in an answer.
+@pytest.mark.parametrize(
+    ("definition", "line", "depth"),
+    [
+        (ITEMS, nested("Questionnaire", 499, "item"), 499),
+        (ANSWERS, nested("QuestionnaireResponse", 300, "item", "answer"), 300),
+    ],
+    ids=["one path", "two paths"],
+)
+def test_a_repeat_goes_as_deep_as_spark_reads(
+    spark: SparkSession, definition: dict[str, Any], line: str, depth: int
+) -> None:
+    lines = spark.createDataFrame([(line,)], "resource STRING")
+    with compile_views([definition]).run(lines) as frames:
+        (rows,) = (frame.collect() for frame in frames.values())
+    assert [row[0] for row in rows] == [[str(level)] for level in range(1, depth + 1)]
 
 
-def test_a_repeat_over_several_paths_costs_one_job_to_measure(spark: SparkSession, tmp_path: Path) -> None:
-    (tmp_path / "responses.ndjson").write_text(json.dumps(response(6)))
-    with jobs(spark) as planning:
-        frames = compile_views([ANSWERS]).read(spark, [str(tmp_path)])
-    assert [row[0] for row in frames["answers"].collect()] == [["6"], ["5"], ["4"], ["3"], ["2"], ["1"]]
-    assert len(planning) == 1
+def test_the_schema_and_the_sql_of_a_repeat_know_no_levels() -> None:
+    plan = compile_views([ANSWERS])
+    assert plan.needs["QuestionnaireResponse"].fields_ddl() == (
+        "`id` STRING, `item` ARRAY<STRING>, `resourceType` STRING"
+    )
+    (unnest,) = plan.views["answers"].steps
+    assert isinstance(unnest, Unnest)
+    assert len(unnest.generator) < 3_000
 
 
-def test_fewer_levels_are_measured_at_once_where_each_doubles_the_schema() -> None:
-    one, two = compile_views([ITEMS]), compile_views([ANSWERS])
-    assert [plan.options.depth for plan in one.measuring()] == [8, 16, 32, 64]
-    assert [plan.options.depth for plan in two.measuring()] == [6, 9, 12]
+def test_paths_may_lead_through_each_other(spark: SparkSession) -> None:
+    lines = spark.createDataFrame([(json.dumps(questionnaire(3)),)], "resource STRING")
+    through = view("Questionnaire", "linkId", "%rowIndex", repeat=["item", "item.item"])
+    with compile_views([through]).run(lines) as frames:
+        found = [(row[0][0], row[1][0]) for row in frames["v"].collect()]
+    # 3 with all below it by `item`, that is 2, 1 and by `item.item` 1; then the same for what `item.item` gives.
+    assert found == list(zip("321121", range(6), strict=True))
 
 
 INNER = {"linkId": "1.1", "text": "x", "item": [{"linkId": "1.1.1", "definition": "d"}]}
@@ -195,20 +213,15 @@ MEASURED = {"resourceType": "Observation", "valueQuantity": {"extension": [{"url
         ),
         (MEASURED, [TAGGED, TAGS], {"tagged": [([True],)], "tags": [(["u"],)]}),
     ],
-    ids=["the paths of a repeat", "the types of a choice"],
+    ids=["the nodes of a repeat", "the types of a choice"],
 )
-def test_what_is_joined_stays_alike_when_another_view_reads_more_of_one(
+def test_what_is_alike_stays_alike_when_another_view_reads_more_of_one(
     spark: SparkSession, resource: dict[str, Any], views: list[dict[str, Any]], rows: dict[str, Any]
 ) -> None:
     lines = spark.createDataFrame([(json.dumps(resource),)], "resource STRING")
     for order in (views, views[::-1]):
         with compile_views(order).run(lines) as frames:
             assert {name: [tuple(row) for row in frame.collect()] for name, frame in frames.items()} == rows
-
-
-def test_paths_that_lead_through_each_other_are_refused() -> None:
-    with pytest.raises(ViewDefinitionError, match=r"QuestionnaireResponse\.item .* within"):
-        compile_views([view("QuestionnaireResponse", "linkId", repeat=["item", "item.item"])])
 
 
 @pytest.mark.parametrize("source", ["files", "frame"])

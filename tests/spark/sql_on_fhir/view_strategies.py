@@ -226,7 +226,7 @@ def _condition(draw: Draw, context: str, depth: int) -> str:
 def _existence(draw: Draw, context: str, depth: int) -> str:
     path, _ = _path(draw, context, {"string", "integer", "Period", "Extension", "date"}, depth)
     if context == "Extension" and draw(st.booleans()):
-        return _pick(draw, ["value.exists()", "value.empty()", "value is string"])
+        return _pick(draw, ["value.exists()", "value.empty()", "value is string", "value.is(Period)"])
     return f"{path}.{_pick(draw, ['exists', 'empty'])}()"
 
 

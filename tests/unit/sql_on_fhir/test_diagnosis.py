@@ -93,3 +93,19 @@ def test_values_are_never_quoted() -> None:
     secret = '{"resourceType": "Observation", "id": "o", "valueQuantity": {"value": "secret", "value": ["secret"]}}'
     assert len(diagnose(secret, NEEDS)) == 2
     assert "secret" not in str(diagnose(secret, NEEDS))
+
+
+def test_what_a_repeat_goes_through_is_diagnosed_at_any_depth() -> None:
+    view = {
+        "resource": "Questionnaire",
+        "select": [{"repeat": ["item"], "column": [{"name": "l", "path": "linkId"}]}],
+    }
+    depth = 490
+    above = '{"linkId": "1", "item": [' * (depth - 1)
+    item = above + '{"linkId": 5, "item": ["text"]}' + "]}" * (depth - 1)
+    text = f'{{"resourceType": "Questionnaire", "item": [{item}]}}'
+    place = "Questionnaire" + ".item[0]" * depth
+    assert [(p.element, p.reason) for p in diagnose(text, compile_views([view]).needs)] == [
+        (f"{place}.item[0]", "a string where an object belongs"),
+        (f"{place}.linkId", "a number where a string belongs"),
+    ]

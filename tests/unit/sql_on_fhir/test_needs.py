@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from glue_jobs.sql_on_fhir.errors import FhirPathTypeError
-from glue_jobs.sql_on_fhir.needs import STRING, STRUCT, Need
+from glue_jobs.sql_on_fhir.needs import STRING, STRUCT, TEXT, Need
 
 
 def need(*path: str, root: Need | None = None) -> Need:
@@ -41,23 +41,37 @@ def test_joined_needs_may_differ_in_number() -> None:
     assert (one.ddl(), many.ddl()) == ("STRUCT<`k`: STRING>", "ARRAY<STRUCT<`k`: STRING>>")
 
 
-def test_what_is_merged_is_joined_where_it_was_joined() -> None:
-    shape, root = need(), need()
-    need("a", root=shape).join(need("b", root=shape))
-    root.merge(shape)
-    need("a", root=root).child("k", STRING, False, "string")
-    assert need("b", root=root).children.keys() == {"k"}
-    assert "k" not in need("a", root=shape).children
+def recursive() -> Need:
+    """A tree of nodes `n` in nodes, each with a text `k`."""
+    root, shape = need(), Need(STRUCT, False, "N")
+    shape.child("k", STRING, False, "string")
+    for parent in (root, shape):
+        parent.child("n", TEXT, True, "N", shape)
+    return root
 
 
-def test_sixty_levels_of_two_joined_keys_are_counted_at_once() -> None:
-    root = need()
-    level = root
-    for _ in range(60):
-        a, b = need("a", root=level), need("b", root=level)
-        a.join(b)
-        level = b
-    assert root.size() == 2**61 - 2
+def test_nodes_in_nodes_are_read_as_text() -> None:
+    assert recursive().ddl() == "STRUCT<`n`: ARRAY<STRING>>"
+    assert recursive().children["n"].nodes is not None
+
+
+def test_what_nodes_hold_is_found_at_any_depth() -> None:
+    assert recursive().holders("string") == {"k": frozenset({""})}
+
+
+def test_nodes_are_written_out_as_deep_as_asked() -> None:
+    assert recursive().written_out(0).ddl() == recursive().ddl()
+    two = "STRUCT<`n`: ARRAY<STRUCT<`k`: STRING, `n`: ARRAY<STRUCT<`k`: STRING, `n`: ARRAY<STRING>>>>>>"
+    assert recursive().written_out(2).ddl() == two
+
+
+def test_structures_with_nodes_can_be_joined() -> None:
+    root, shape = need(), recursive().children["n"].nodes
+    for key in "ab":
+        need(key, root=root).child("n", TEXT, True, "N", shape)
+    need("a", root=root).join(need("b", root=root))
+    need("b", root=root).child("late", STRING, False, "string")
+    assert need("a", root=root).ddl() == "ARRAY<STRUCT<`late`: STRING, `n`: ARRAY<STRING>>>"
 
 
 @pytest.mark.parametrize("path", [("a",), ("a", "b"), ("a", "b", "a")])

@@ -92,7 +92,7 @@ def measure(stages: dict[int, Stage], data: Path) -> Figures:
     with tempfile.TemporaryDirectory(dir=data) as folder:
         mirror = Path(folder) / "mirror"
         names = {size: f"lake{size}" for size in stages}
-        spark = _spark(mirror, list(names.values()))
+        spark = lake_spark(mirror, list(names.values()))
         lakes = {size: Lake(spark, names[size], mirror, stages[size]) for size in stages}
         warm = lakes.pop(_WARM_MB)
         for changes in (FULL, FEW, ONE_PERCENT):
@@ -157,7 +157,7 @@ def _live_bytes(lake: Lake, database: str) -> int:
     return sum(int(dict(each.summary()).get("total-files-size", 0)) for each in found if each is not None)
 
 
-def _spark(mirror: Path, names: list[str]) -> Any:
+def lake_spark(mirror: Path, names: list[str]) -> Any:
     """One Spark for all lakes, so that all are measured warm: a catalog and two buckets for each."""
     from glue_jobs.lake.session import remember_names
     from local.spark import spark_settings, start_spark

@@ -42,8 +42,8 @@ def bytes_read(
             _write_plain(spark, f"{catalog}.watershed_curated.{table}", f"{plain}/{table}")
         curated = _sql(tree, {each: f"{catalog}.watershed_curated.{each}" for each in tables})
         files = _sql(tree, {each: f"parquet.`{plain}/{each}`" for each in tables})
-        answer, ours = _counted(spark, curated)
-        same, theirs = _counted(spark, files)
+        answer, ours = counted(spark, curated)
+        same, theirs = counted(spark, files)
         if answer != same:
             raise RuntimeError(f"{name}: both layouts must give the same rows")
         found[name] = (ours, theirs, sum(_landing_bytes(landing, each) for each in _sources(tables)))
@@ -70,7 +70,7 @@ def _write_plain(spark: SparkSession, table: str, folder: str) -> None:
     rows.write.mode("overwrite").option("compression", "zstd").parquet(folder)
 
 
-def _counted(spark: SparkSession, sql: str) -> tuple[list[str], int]:
+def counted(spark: SparkSession, sql: str) -> tuple[list[str], int]:
     """The answer, and the bytes that were read for it."""
     before = _bytes_so_far(spark)
     answer = _answer(spark, sql)

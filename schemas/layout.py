@@ -25,7 +25,7 @@ class Layout:
     sort_by : columns that rows of a file are sorted by, and files once they are compacted
     partition_by : Iceberg transforms, such as ``month(started_at)``; holds for a table that is yet to be made
     target_file_mb : size of a file that compaction aims at
-    row_group_mb : what a reader reads or skips as a whole; small where questions name few of the sorted values
+    row_group_mb : what a reader reads or skips as a whole
     keep_days : how far back the table can be asked as it was
     statistics : by column, what Iceberg keeps of its values in each file: ``none``, ``counts`` or ``full``;
         of other columns counts and the beginnings of the least and the greatest

@@ -9,12 +9,20 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from glue_jobs.conform.fhir import RESOURCE_TABLE
+from glue_jobs.conform.fhir_deletes import FULL_EXPORT_TABLE
 from glue_jobs.curation.declarations import Declarations, load_declarations
+from glue_jobs.curation.results import RESULT_TABLE
+from glue_jobs.lake.erased import ERASED_TABLE
+from glue_jobs.lake.ledger import LEDGER_TABLE
+from glue_jobs.lake.quarantine import QUARANTINE_TABLE
+from glue_jobs.lake.run import RUN_TABLE
+from glue_jobs.lake.tables import TableSpec
 from glue_jobs.sql_on_fhir import Plan, compile_views
 from schemas import ItemType, load_item_types
 from schemas.deid_table import DROPPED, TREATMENTS, DeidTable
 from schemas.expectation import Expectation, Suite
-from schemas.layout import Layout
+from schemas.layout import Layout, Layouts
 from schemas.model import Model
 from schemas.view import KEY_COLUMN, View
 
@@ -29,12 +37,19 @@ _ITEM_TYPES: Mapping[str, str] = {
     "json": "string",
 }
 
+_BY_JOBS = (
+    *(RESOURCE_TABLE, RUN_TABLE, RESULT_TABLE, QUARANTINE_TABLE, LEDGER_TABLE, FULL_EXPORT_TABLE),
+    ERASED_TABLE,
+)
+"""What no declaration makes: the resources, and what the jobs write down of themselves."""
+
 _HEAD = """# Data dictionary
 
 Generated from `schemas/` by `python -m scripts.data_dictionary`; do not edit. Curated tables are those that analysts
 use: *views*, flat tables of one FHIR resource type each, and *models*, joined over views and items. In Athena they
 are in `watershed_curated`; `curated.<table>` is short for that in `watershed query`. Items are in
-`watershed_conformed`, as they are now and, in `<table>_history`, as they were.
+`watershed_conformed`, as they are now and, in `<table>_history`, as they were. At the end stand the tables for engineers:
+the FHIR resources, and in `watershed_ops` what the jobs did.
 
 How to read it:
 
@@ -83,6 +98,8 @@ def render(declarations: Declarations, items: Sequence[ItemType]) -> str:
     ]
     parts.append("\n## Items")
     parts += [_item(each) for each in items]
+    parts.append("\n## Tables for engineers")
+    parts += [_made_by_jobs(each, layouts) for each in _BY_JOBS]
     return "\n".join(parts) + "\n"
 
 
@@ -155,6 +172,14 @@ def _item(item: ItemType) -> str:
         "Attributes that are not declared are in `_extra`, as JSON."
     )
     return _section(_anchor(item), item.description, facts, ("column", "type", "holds", "notes"), rows)
+
+
+def _made_by_jobs(spec: TableSpec, layouts: Layouts) -> str:
+    database, _, table = spec.name.partition(".")
+    zone = database.removeprefix("watershed_")
+    rows = [(column.name, column.type, column.comment) for column in spec.columns]
+    facts = f"`{spec.name}`.{_laid_out(layouts.of(zone, table))}"
+    return _section(f"{zone}.{table}", spec.comment, facts, ("column", "type", "holds"), rows)
 
 
 def _anchor(item: ItemType) -> str:

@@ -15,6 +15,7 @@ from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructField
 
 from glue_jobs.curation.audit import Check, audit
 from glue_jobs.curation.rows import Identity, set_aside, that_hold
@@ -90,6 +91,8 @@ def publish(run: Run, full_name: str, change: Change, state: TableState, suite: 
                     raise
                 log("compacted meanwhile", run_id=run.run_id, table=suite.table)
                 continue
+            if change.keys is None:
+                _drop_undeclared(run.spark, full_name, change.rows)
             return replace(outcome, published=True, snapshot_id=head, quarantined=aside)
     raise AssertionError("the last attempt returns or raises")
 
@@ -184,7 +187,7 @@ def write_branch(
     elif before:
         _delete(spark, target, change.keys, f"{_CHANGED_KEYS}_of_{full_name.rpartition('.')[2]}")
         kept = row_count(iceberg_table(spark, full_name).snapshot(branch))
-    writer = _in_few_files(change).writeTo(target)
+    writer = _with_undeclared(spark, full_name, _in_few_files(change)).writeTo(target)
     for key, value in properties.items():
         writer = writer.option(f"snapshot-property.{key}", value)
     if change.keys is None:
@@ -193,6 +196,24 @@ def write_branch(
         writer.append()
     added = iceberg_table(spark, full_name).snapshot(branch).summary().get("added-records")
     return int(added or 0), before - kept
+
+
+def _undeclared(spark: SparkSession, full_name: str, rows: DataFrame) -> list[StructField]:
+    """The columns of a table that its declaration gives no more."""
+    return [field for field in spark.table(full_name).schema.fields if field.name not in rows.columns]
+
+
+def _with_undeclared(spark: SparkSession, full_name: str, rows: DataFrame) -> DataFrame:
+    """Rows with every column of the table: what is not declared any more is null until it is dropped."""
+    gone = _undeclared(spark, full_name, rows)
+    return rows.select("*", *(F.lit(None).cast(each.dataType).alias(each.name) for each in gone))
+
+
+def _drop_undeclared(spark: SparkSession, full_name: str, rows: DataFrame) -> None:
+    """Drop what the published rows do not give: not before, for analysts read the last good version with it."""
+    gone = ", ".join(quoted(each.name) for each in _undeclared(spark, full_name, rows))
+    if gone:
+        spark.sql(f"alter table {full_name} drop columns ({gone})")
 
 
 def _in_few_files(change: Change) -> DataFrame:

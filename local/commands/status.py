@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from local.commands.options import Json, current_stack, says_why
@@ -18,6 +19,7 @@ _QUARANTINE = (
     " from ops.quarantine group by 1, 2 order by 1, 2"
 )
 _CURRENT = "select max(started_at) from ops.run where job = 'curate' and status = 'succeeded'"
+_LAST_CURATE = "select detail from ops.run where job = 'curate' order by run_id desc limit 1"
 
 
 def read_status(stack: Stack) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def read_status(stack: Stack) -> dict[str, Any]:
         ],
         "tables": [each.as_dict() for each in table_summaries(stack.emulator.endpoint)],
         "current_as_of": _current_as_of(stack),
+        "not_made": _not_made(stack),
         "quarantine": _quarantine(stack),
         "data_docs": stack.data_docs.as_uri() if stack.data_docs else None,
         "gaps": [each.as_dict() for each in _gaps(stack)],
@@ -71,6 +74,17 @@ def _current_as_of(stack: Stack) -> str | None:
     except QueryError:
         return None  # no run yet
     return row[0].isoformat(timespec="seconds").replace("+00:00", "Z") if row[0] else None
+
+
+def _not_made(stack: Stack) -> dict[str, str]:
+    """Tables that the last run of curate could not make at all, and the kind of error; the data docs say more."""
+    try:
+        rows = ask(stack, _LAST_CURATE).rows
+    except QueryError:
+        return {}  # no run yet
+    detail = json.loads(rows[0][0] or "{}") if rows else {}
+    failed = detail.get("failed", {}).items()
+    return {name if "." in name else f"curated.{name}": str(error) for name, error in failed}
 
 
 def _quarantine(stack: Stack) -> list[dict[str, Any]]:
@@ -112,6 +126,10 @@ def status(as_json: Json = False) -> None:
         terminal.say(
             f"[yellow]Behind[/yellow]     {table['table']} shows its last good version: newer rows, of"
             f" {table['waiting']}, failed their audit or are being audited"
+        )
+    for name, error in shown["not_made"].items():
+        terminal.say(
+            f"[yellow]Behind[/yellow]     {name} shows its last good version: the last run could not make it ({error})"
         )
     if shown["quarantine"]:
         terminal.table(

@@ -25,6 +25,9 @@ _MEDICATIONS = (
     ("med-cetirizine-10", "20610", "Cetirizine", "385055001", "Tablet"),
     ("med-cholecalciferol-25", "2418", "Cholecalciferol", "385049006", "Capsule"),
 )
+MANUFACTURER = "maker-northwind"
+"""Id of the organization that makes what is dispensed."""
+_ORGANIZATION_TYPE = "http://terminology.hl7.org/CodeSystem/organization-type"
 _RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 _SNOMED = "http://snomed.info/sct"
 _LOINC = "http://loinc.org"
@@ -82,14 +85,21 @@ def _companions(records: Iterable[Record]) -> Iterator[Resource]:
 
 
 def medications() -> Iterator[Resource]:
-    """The products that dispenses and statements name by reference; of no patient."""
+    """The products that dispenses and statements name by reference, and who makes them; of no patient."""
+    yield {
+        "resourceType": "Organization",
+        "id": MANUFACTURER,
+        "active": True,
+        "type": [{"coding": [_coding(_ORGANIZATION_TYPE, "bus", "Non-Healthcare Business or Corporation")]}],
+        "name": "Northwind Pharma",
+    }
     for id_, code, name, form, form_name in _MEDICATIONS:
         yield {
             "resourceType": "Medication",
             "id": id_,
             "code": {"coding": [_coding(_RXNORM, code, name)], "text": name},
             "status": "active",
-            "manufacturer": {"reference": "Organization/hospital-main"},
+            "manufacturer": {"reference": f"Organization/{MANUFACTURER}"},
             "form": {"coding": [_coding(_SNOMED, form, form_name)]},
             "batch": {"lotNumber": f"LOT-{code}", "expirationDate": "2028-06-30"},
         }

@@ -1,4 +1,4 @@
-"""A FHIR population from a seed, by clinosim and what `companions` adds, as one NDJSON file per resource type.
+"""A FHIR population from a seed, by clinosim and what `companions` and `details` add, as one NDJSON file per resource type.
 
 The same size and seed give the same resources, so a population is made once and kept.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sample.companions import write_companions
+from local.sample.details import write_details
 
 Resource = dict[str, Any]
 
@@ -83,12 +84,13 @@ def generate_population(patients: int, seed: int, cache: Path) -> Population:
     ------
     PopulationError : the generator failed
     """
-    folder = cache / f"clinosim-{patients}-{seed}"
+    folder = cache / f"population-{patients}-{seed}"
     if not (folder / "Patient.ndjson").is_file():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as work:
             _run_generator(patients, seed, Path(work))
             write_companions(Path(work) / "fhir_r4")
+            write_details(Path(work) / "fhir_r4")
             shutil.rmtree(folder, ignore_errors=True)
             (Path(work) / "fhir_r4").rename(folder)
     return Population(folder)

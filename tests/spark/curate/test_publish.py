@@ -97,6 +97,29 @@ def test_rows_are_replaced_by_key_and_the_state_comes_with_them(
     assert list(iceberg_table(spark, table).refs()) == ["main"]
 
 
+def test_a_column_that_is_given_no_more_goes_once_a_table_without_it_is_published(
+    spark: SparkSession, table: str, run: Run
+) -> None:
+    spark.sql(f"alter table {table} add column w string")
+    whole = _frame(spark, ("a", 1)).selectExpr("k", "v", "'x' as w")
+    first = publish(run, table, Change(whole), _state("r1"), SUITE)
+    refused = publish(_run(spark), table, Change(_frame(spark, ("a", None))), _state("r2"), SUITE)
+    assert not refused.published
+    assert _rows(spark.table(table)) == [("a", 1, "x")], "analysts keep the column with the last good version"
+
+    rebuilt = publish(_run(spark), table, Change(_frame(spark, ("a", 2))), _state("r3"), SUITE)
+    assert rebuilt.published
+    assert spark.table(table).columns == ["k", "v"]
+    assert _rows(spark.table(table)) == [("a", 2)]
+    as_it_was = spark.sql(f"select * from {table} version as of {first.snapshot_id}")
+    assert _rows(as_it_was) == [("a", 1, "x")], "there the column still is"
+    assert read_state(iceberg_table(spark, table)) == _state("r3")
+
+    spark.sql(f"alter table {table} add column left_by_a_run_that_died string")
+    publish(_run(spark), table, Change(_frame(spark, ("b", 1)), _keys(spark, "b")), _state("r4"), SUITE)
+    assert _rows(spark.table(table)) == [("a", 2, None), ("b", 1, None)]
+
+
 def test_a_halting_expectation_keeps_main_and_the_branch(spark: SparkSession, table: str, run: Run) -> None:
     publish(run, table, Change(_frame(spark, ("a", 1))), _state("r1"), SUITE)
     before = current_snapshot(iceberg_table(spark, table))

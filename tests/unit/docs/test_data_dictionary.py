@@ -26,4 +26,6 @@ def test_a_column_tells_its_type_whether_it_identifies_and_whether_it_is_always_
     assert _row("conformed-address", "line").endswith("| PHI |")
     assert _row("conformed-site_activity", "created_at_time").split(" | ")[1] == "timestamp"
     assert _row("patient_profile", "patient_key").endswith("| always | keyed hash |")
+    assert _row("ops.run", "rows_written").split(" | ")[1] == "bigint"
+    assert _row("conformed.fhir_resource", "resource").split(" | ")[1] == "string"
     assert _row("patient", "family_name").endswith("| left out: names |")

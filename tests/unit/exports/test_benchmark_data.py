@@ -10,7 +10,7 @@ from glue_jobs.conform.export_manifests import parse_export
 
 
 def test_a_population_is_repeated_with_new_ids_and_a_hundredth_of_it_changes(tmp_path: Path) -> None:
-    made = tmp_path / f"clinosim-{PATIENTS}-{SEED}"
+    made = tmp_path / f"population-{PATIENTS}-{SEED}"
     made.mkdir()
     patients = [{"resourceType": "Patient", "id": f"p{number}"} for number in range(30)]
     (made / "Patient.ndjson").write_text("".join(json.dumps(each) + "\n" for each in patients))

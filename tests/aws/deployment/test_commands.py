@@ -85,7 +85,7 @@ def test_a_client_that_fails_fails_the_command(world: World) -> None:
         _deploy(world, Recorder(1), ask=False)
 
 
-_DEPLOYED = {
+_DEPLOYED: dict[str, dict[str, Any]] = {
     "Landing": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "watershed-landing"}},
     "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {}}},
     "Topic": {"Type": "AWS::SNS::Topic"},

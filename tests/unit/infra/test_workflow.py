@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from botocore.session import Session
@@ -55,7 +56,7 @@ def test_a_schedule_starts_this_workflow_and_may_do_nothing_else() -> None:
     request = json.loads(schedule["Target"]["Input"])
     assert request["Name"] == "watershed"
     # What Glue's API takes, by its own model.
-    taken = Session().get_service_model("glue").operation_model("StartWorkflowRun")
+    taken: Any = Session().get_service_model("glue").operation_model("StartWorkflowRun")
     assert not ParamValidator().validate(request, taken.input_shape).has_errors()
     (role,) = (
         each["Properties"]

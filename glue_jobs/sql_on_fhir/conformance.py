@@ -42,17 +42,22 @@ class _Written(str):
 
 
 def run_suite(spark: SparkSession, folder: Path) -> Iterator[CaseResult]:
-    """The result of every case of every `*.json` in a folder."""
-    files = sorted(folder.glob("*.json"))
+    """The result of every case of every test file in a folder. JSON without resources and tests is passed over."""
+    found = [(file, _test_file(file)) for file in sorted(folder.glob("*.json"))]
+    files = [(file, document) for file, document in found if document]
     if not files:
-        raise ReadError(f"no test files (*.json) in {folder}")
-    for file in files:
-        document = json.loads(file.read_text(encoding="utf-8"), parse_float=_Written)
-        if not {"resources", "tests"} <= document.keys():
-            raise ReadError(f"{file} is not a test file: it lacks resources or tests")
+        raise ReadError(f"no test files (*.json with resources and tests) in {folder}")
+    for file, document in files:
         resources = _resources(spark, document["resources"])
         for test in document["tests"]:
             yield CaseResult(file.name, test["title"], _failure(resources, test))
+
+
+def _test_file(file: Path) -> Mapping[str, Any]:
+    """The content of a test file, nothing of any other JSON (a folder may hold a schema or a report too)."""
+    document = json.loads(file.read_text(encoding="utf-8"), parse_float=_Written)
+    is_tests = isinstance(document, dict) and {"resources", "tests"} <= document.keys()
+    return document if is_tests else {}
 
 
 def _resources(spark: SparkSession, resources: Sequence[Any]) -> DataFrame:

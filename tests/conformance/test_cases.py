@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from glue_jobs.sql_on_fhir.conformance import CaseResult, report, run_suite
+from glue_jobs.sql_on_fhir.errors import ReadError
 from tests.conftest import ANSI_MODES
 
 if TYPE_CHECKING:
@@ -91,3 +92,16 @@ def test_the_report_names_every_case_and_why_it_failed() -> None:
             ]
         }
     }
+
+
+def test_other_json_in_the_folder_is_passed_over(light_spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text('{"a.json": {"tests": []}}')
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(ReadError, match="no test files"):
+        list(run_suite(light_spark, tmp_path))
+    view = {"resource": "Patient", "select": [{"column": [{"name": "id", "path": "id"}]}]}
+    test = {"title": "t", "view": view, "expect": []}
+    (tmp_path / "tests.json").write_text(json.dumps({"resources": [], "tests": [test]}))
+    assert [(result.file, result.error) for result in run_suite(light_spark, tmp_path)] == [
+        ("tests.json", None)
+    ]

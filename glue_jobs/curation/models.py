@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from glue_jobs.curation.audit import check_suite
 from glue_jobs.curation.declarations import CURATED, Declarations, model_fingerprint
 from glue_jobs.curation.inputs import Changes, Input, changes_since, read_input
-from glue_jobs.curation.publish import Change
+from glue_jobs.curation.publish import Change, has_refused
 from glue_jobs.curation.resources import Resources
 from glue_jobs.curation.rows import Identity
 from glue_jobs.curation.state import TableState, read_state
@@ -32,10 +32,14 @@ _LINE = re.compile(r"\(?line (\d+)")
 
 @dataclass(frozen=True)
 class ModelTable:
-    """A model whose declaration was checked against the tables it reads, and its table, made or widened."""
+    """A model whose declaration was checked against the tables it reads, and its table, made or widened.
+
+    ``has_refused`` says that rows of an earlier run wait on a branch.
+    """
 
     model: Model
     full_name: str
+    has_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,9 @@ def prepare_model(run: Run, model: Model, suite: Suite, layout: Layout = DEFAULT
             _check_keys(run.spark, model, each)
     check_suite(suite, rows.columns)
     full_name = ensure_table(run.spark, run.catalog, _spec(model, rows, layout))
-    apply_layout(run.spark, iceberg_table(run.spark, full_name), layout)
-    return ModelTable(model, full_name)
+    table = iceberg_table(run.spark, full_name)
+    apply_layout(run.spark, table, layout)
+    return ModelTable(model, full_name, has_refused(table))
 
 
 def model_update(

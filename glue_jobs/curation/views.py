@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from glue_jobs.curation.audit import check_suite
 from glue_jobs.curation.declarations import CURATED, view_fingerprint
-from glue_jobs.curation.publish import Change
+from glue_jobs.curation.publish import Change, has_refused
 from glue_jobs.curation.resources import RESOURCES, News, Resources, least
 from glue_jobs.curation.rows import Identity
 from glue_jobs.curation.state import TableState, read_state
@@ -27,7 +27,8 @@ from schemas.view import KEY_COLUMN, View
 class ViewTable:
     """A view, its table (made, with its columns) and what the table holds so far.
 
-    ``is_blank`` says that nothing was ever written to the table.
+    ``is_blank`` says that nothing was ever written to the table, ``has_refused`` that rows of an earlier run wait
+    on a branch.
     """
 
     view: View
@@ -36,6 +37,7 @@ class ViewTable:
     state: TableState
     fingerprint: str
     is_blank: bool = False
+    has_refused: bool = False
 
     @property
     def watermark(self) -> str:
@@ -135,6 +137,7 @@ def _prepare(run: Run, view: View, compiled: CompiledView, suite: Suite, layout:
         TableState() if run.arguments.full else read_state(table),
         view_fingerprint(view, suite),
         current_snapshot(table) is None,
+        has_refused(table),
     )
 
 

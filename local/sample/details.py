@@ -30,7 +30,7 @@ _MANUFACTURERS: Final = ("Northwind Medical", "Contoso Devices", "Fabrikam Care"
 
 @dataclass(frozen=True)
 class Known:
-    """What may be referred to: ids of practitioners, codings of their specialties by name, and of each patient the
+    """What may be referred to: ids of practitioners, codings of their specialties by name in lower case, and of each patient the
     conditions with their codes."""
 
     practitioners: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def _known(folder: Path) -> Known:
         conditions.setdefault(_owner(each), []).append((each["id"], each.get("code", {})))
     practitioners = sorted(each["id"] for each in _read(folder / "Practitioner.ndjson"))
     specialties = {
-        coding["display"]: coding
+        coding["display"].casefold(): coding
         for role in _read(folder / "PractitionerRole.ndjson")
         for specialty in role.get("specialty", ())
         for coding in specialty.get("coding", ())
@@ -127,7 +127,7 @@ def _put(resource: Resource, **values: Any) -> None:
 
 def _encounter(each: Resource, _dice: random.Random, known: Known) -> None:
     service = each.get("serviceType", {})
-    if coding := known.specialties.get(service.get("text", "")):
+    if coding := known.specialties.get(service.get("text", "").casefold()):
         _put(service, coding=[coding])
 
 

@@ -95,7 +95,7 @@ def test_details_depend_on_the_resource_alone(folder: Path) -> None:
 
 def test_a_service_is_coded_as_the_specialty_of_that_name() -> None:
     coding = {"system": "http://snomed.info/sct", "code": "394579002", "display": "Cardiology"}
-    known = Known(specialties={"Cardiology": coding})
+    known = Known(specialties={"cardiology": coding})
     made = [
         detailed({"resourceType": "Encounter", "id": name, "serviceType": {"text": name}}, known)
         for name in ("Cardiology", "Cooking")

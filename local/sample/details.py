@@ -30,8 +30,11 @@ _MANUFACTURERS: Final = ("Northwind Medical", "Contoso Devices", "Fabrikam Care"
 
 @dataclass(frozen=True)
 class Known:
-    """What may be referred to: ids of practitioners, codings of their specialties by name in lower case, and of each patient the
-    conditions with their codes."""
+    """What may be referred to.
+
+    ``practitioners`` are ids, ``specialties`` their codings by name in lower case, ``conditions`` by patient the ids
+    and codes of what they have.
+    """
 
     practitioners: tuple[str, ...] = ()
     specialties: Mapping[str, Resource] = field(default_factory=dict)

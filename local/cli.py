@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import typer
 
 from local.commands import (
@@ -29,7 +31,7 @@ app = typer.Typer(
 )
 
 # A statement may begin with a comment, as all in docs/queries do: that is no option.
-_SETTINGS = {query.query: {"ignore_unknown_options": True}}
+_SETTINGS: Mapping[Callable[..., None], dict[str, bool]] = {query.query: {"ignore_unknown_options": True}}
 
 for command in (
     demo.demo,

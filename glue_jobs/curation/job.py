@@ -12,11 +12,11 @@ from glue_jobs.curation.data_docs import write_docs
 from glue_jobs.curation.declarations import CURATED, Declarations
 from glue_jobs.curation.inputs import MissingInput
 from glue_jobs.curation.models import ModelTable, ModelUpdate, model_update, prepare_model
-from glue_jobs.curation.publish import Outcome, advance, publish
+from glue_jobs.curation.publish import Outcome, advance, forget_refused, publish
 from glue_jobs.curation.resources import Resources
 from glue_jobs.curation.results import record_results
 from glue_jobs.curation.rows import release_unruled
-from glue_jobs.curation.views import TypeUpdate, ViewUpdate, prepare_views, type_updates
+from glue_jobs.curation.views import TypeUpdate, ViewTable, ViewUpdate, prepare_views, type_updates
 from glue_jobs.deid.suite import ZONE as TWIN_ZONE
 from glue_jobs.deid.twin import (
     Undeclared,
@@ -116,6 +116,7 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
         with interpreted(run.spark, rows):
             _publish_views(tally, declarations, updates)
             _publish_models(tally, declarations, resources, models)
+            _settle(tally, views, models)
             _publish_twin(tally, declarations, resources)
     finally:
         resources.close()
@@ -183,6 +184,16 @@ def _publish_models(
                 under_way[model.name] = pool.submit(_publish_model, run, declarations, table, update)
         for name, done in under_way.items():
             tally.attempt(name, done.result)
+
+
+def _settle(tally: _Tally, views: Sequence[ViewTable], models: Sequence[ModelTable]) -> None:
+    """What an earlier audit refused goes where the table is current without it."""
+    touched = {each.table for each in tally.outcomes} | tally.failures.keys()
+    waiting = {each.view.name: each.full_name for each in views if each.has_refused}
+    waiting |= {each.model.name: each.full_name for each in models if each.has_refused}
+    for name, full_name in waiting.items():
+        if name not in touched:
+            forget_refused(tally.run.spark, full_name)
 
 
 def _publish_twin(tally: _Tally, declarations: Declarations, resources: Resources) -> None:

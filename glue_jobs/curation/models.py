@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from glue_jobs.curation.audit import check_suite
 from glue_jobs.curation.declarations import CURATED, Declarations, model_fingerprint
 from glue_jobs.curation.inputs import Changes, Input, changes_since, read_input
-from glue_jobs.curation.publish import Change
+from glue_jobs.curation.publish import Change, has_refused
 from glue_jobs.curation.resources import Resources
 from glue_jobs.curation.rows import Identity
 from glue_jobs.curation.state import TableState, read_state
@@ -32,12 +32,16 @@ _LINE = re.compile(r"\(?line (\d+)")
 
 @dataclass(frozen=True)
 class ModelTable:
-    """A model whose declaration was checked against the tables it reads, and its table, made or widened."""
+    """A model whose declaration was checked against the tables it reads, and its table, made or widened.
+
+    ``has_refused`` says that rows of an earlier run wait on a branch.
+    """
 
     model: Model
     full_name: str
     rows: int = 0
     """How many the table shows."""
+    has_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def prepare_model(run: Run, model: Model, suite: Suite, layout: Layout = DEFAULT
     full_name = ensure_table(run.spark, run.catalog, _spec(model, rows, layout))
     table = iceberg_table(run.spark, full_name)
     apply_layout(run.spark, table, layout)
-    return ModelTable(model, full_name, row_count(table.currentSnapshot()))
+    return ModelTable(model, full_name, row_count(table.currentSnapshot()), has_refused(table))
 
 
 def model_update(

@@ -152,6 +152,27 @@ def advance(run: Run, full_name: str, table: str, state: TableState) -> Outcome:
     return Outcome(table, True, current_snapshot(iceberg))
 
 
+def has_refused(table: Any) -> bool:
+    """Whether rows are left on a branch of an Iceberg table because their audit failed."""
+    return any(str(each).startswith(BRANCH_PREFIX) for each in table.refs())
+
+
+def forget_refused(spark: SparkSession, full_name: str) -> None:
+    """Drop what an audit refused. For a table that shows what its inputs hold without it: as after a declaration
+    was taken back, nothing is to be published that would drop it."""
+    table = iceberg_table(spark, full_name)
+    if has_refused(table):
+        _without_refused(table).commit()
+
+
+def _without_refused(table: Any) -> Any:
+    manage = table.manageSnapshots()
+    for name in [str(each) for each in table.refs()]:
+        if name.startswith(BRANCH_PREFIX):
+            manage.removeBranch(name)
+    return manage
+
+
 def branch_target(full_name: str, branch: str) -> str:
     """The branch as a table of its own, to write to and to read."""
     return f"{full_name}.{quoted(f'branch_{branch}')}"
@@ -164,12 +185,7 @@ def branch_rows(spark: SparkSession, full_name: str, branch: str) -> DataFrame:
 
 def _open_branch(spark: SparkSession, full_name: str, branch: str) -> None:
     """A branch at the head of ``main``; those of earlier attempts go, in the same commit."""
-    table = iceberg_table(spark, full_name)
-    manage = table.manageSnapshots()
-    for name in [str(each) for each in table.refs()]:
-        if name.startswith(BRANCH_PREFIX):
-            manage.removeBranch(name)
-    manage.createBranch(branch).commit()
+    _without_refused(iceberg_table(spark, full_name)).createBranch(branch).commit()
 
 
 def write_branch(

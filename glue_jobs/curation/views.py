@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from glue_jobs.curation.audit import check_suite
 from glue_jobs.curation.declarations import CURATED, view_fingerprint
-from glue_jobs.curation.publish import Change
+from glue_jobs.curation.publish import Change, has_refused
 from glue_jobs.curation.resources import RESOURCES, News, Resources, least
 from glue_jobs.curation.rows import Identity
 from glue_jobs.curation.state import TableState, read_state
@@ -35,7 +35,8 @@ from schemas.view import KEY_COLUMN, View
 class ViewTable:
     """A view, its table (made, with its columns) and what the table holds so far.
 
-    ``is_blank`` says that nothing was ever written to the table, ``rows`` how many it shows.
+    ``is_blank`` says that nothing was ever written to the table, ``rows`` how many it shows, ``has_refused`` that
+    rows of an earlier run wait on a branch.
     """
 
     view: View
@@ -45,6 +46,7 @@ class ViewTable:
     fingerprint: str
     is_blank: bool = False
     rows: int = 0
+    has_refused: bool = False
 
     @property
     def watermark(self) -> str:
@@ -145,6 +147,7 @@ def _prepare(run: Run, view: View, compiled: CompiledView, suite: Suite, layout:
         view_fingerprint(view, suite),
         current_snapshot(table) is None,
         row_count(table.currentSnapshot()),
+        has_refused(table),
     )
 
 

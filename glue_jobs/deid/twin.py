@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from glue_jobs.curation.declarations import CURATED, Declarations
 from glue_jobs.curation.inputs import Input, changes_since
-from glue_jobs.curation.publish import Change, Outcome, advance, publish
+from glue_jobs.curation.publish import Change, Outcome, advance, forget_refused, publish
 from glue_jobs.curation.resources import RESOURCES, Resources
 from glue_jobs.curation.state import Consumed, TableState, read_state
 from glue_jobs.deid.expressions import (
@@ -145,6 +145,7 @@ def refresh(
     held = TableState() if twin.run.arguments.full else read_state(iceberg_table(twin.run.spark, full_name))
     never_filled = source.mark.snapshot_id is None and not held.definition
     if held == state or never_filled:
+        forget_refused(twin.run.spark, full_name)
         return None
     suite = twin_suite(table, types, twin.rules)
     if held.definition != state.definition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from local.commands.options import Json, current_stack, says_why
@@ -10,9 +11,12 @@ from local.commands.query import ask
 from local.gaps import Gap, find_gaps
 from local.query import QueryError
 from local.stack import Stack
-from local.table_summary import table_summaries
+from local.table_summary import TableSummary, table_summaries
 from local.terminal import Terminal
 from local.workflow_run import latest_workflow_runs
+from schemas.declaration import declaration_files
+from schemas.model import MODELS_DIR
+from schemas.view import VIEWS_DIR
 
 _QUARANTINE = (
     "select case when source = 'curated' then object_key else source end as source, reason, count(*) as lines"
@@ -34,15 +38,17 @@ def read_status(stack: Stack) -> dict[str, Any]:
     status |= {"emulator": stack.emulator.endpoint, "healthlake": stack.healthlake.url}
     if not stack.is_deployed:
         return status
+    tables = table_summaries(stack.emulator.endpoint)
     return status | {
         "export": _last_export(stack),
         "runs": [
             {"id": run.run_id, "status": run.status, "failed": [node.name for node in run.failed]}
             for run in latest_workflow_runs(stack.client("glue"), stack.workflow, 5)
         ],
-        "tables": [each.as_dict() for each in table_summaries(stack.emulator.endpoint)],
+        "tables": [each.as_dict() for each in tables],
         "current_as_of": _current_as_of(stack),
         "not_made": _not_made(stack),
+        "left_over": _left_over(tables),
         "quarantine": _quarantine(stack),
         "data_docs": stack.data_docs.as_uri() if stack.data_docs else None,
         "gaps": [each.as_dict() for each in _gaps(stack)],
@@ -85,6 +91,13 @@ def _not_made(stack: Stack) -> dict[str, str]:
     detail = json.loads(rows[0][0] or "{}") if rows else {}
     failed = detail.get("failed", {}).items()
     return {name if "." in name else f"curated.{name}": str(error) for name, error in failed}
+
+
+def _left_over(tables: Sequence[TableSummary]) -> list[str]:
+    """Curated tables that no declaration makes any more: they stay as they were."""
+    files = (*declaration_files(VIEWS_DIR, ".json"), *declaration_files(MODELS_DIR, ".yaml"))
+    declared = {f"curated.{file.stem}" for file in files}
+    return [each.table for each in tables if each.table.startswith("curated.") and each.table not in declared]
 
 
 def _quarantine(stack: Stack) -> list[dict[str, Any]]:
@@ -130,6 +143,10 @@ def status(as_json: Json = False) -> None:
     for name, error in shown["not_made"].items():
         terminal.say(
             f"[yellow]Behind[/yellow]     {name} shows its last good version: the last run could not make it ({error})"
+        )
+    for name in shown["left_over"]:
+        terminal.say(
+            f"[yellow]Left over[/yellow]  {name}: nothing declares it any more, so it stays as it was"
         )
     if shown["quarantine"]:
         terminal.table(

@@ -30,9 +30,14 @@ _MANUFACTURERS: Final = ("Northwind Medical", "Contoso Devices", "Fabrikam Care"
 
 @dataclass(frozen=True)
 class Known:
-    """What may be referred to: ids of practitioners, and of each patient's active conditions with their codes."""
+    """What may be referred to.
+
+    ``practitioners`` are ids, ``specialties`` their codings by name in lower case, ``conditions`` by patient the ids
+    and codes of what they have.
+    """
 
     practitioners: tuple[str, ...] = ()
+    specialties: Mapping[str, Resource] = field(default_factory=dict)
     conditions: Mapping[str, tuple[tuple[str, Resource], ...]] = field(default_factory=dict)
 
 
@@ -68,7 +73,15 @@ def _known(folder: Path) -> Known:
     for each in _read(folder / "Condition.ndjson"):
         conditions.setdefault(_owner(each), []).append((each["id"], each.get("code", {})))
     practitioners = sorted(each["id"] for each in _read(folder / "Practitioner.ndjson"))
-    return Known(tuple(practitioners), {owner: tuple(sorted(of, key=lambda each: each[0])) for owner, of in conditions.items()})  # fmt: skip
+    specialties = {
+        coding["display"].casefold(): coding
+        for role in _read(folder / "PractitionerRole.ndjson")
+        for specialty in role.get("specialty", ())
+        for coding in specialty.get("coding", ())
+        if "display" in coding
+    }
+    owned = {owner: tuple(sorted(of, key=lambda each: each[0])) for owner, of in conditions.items()}
+    return Known(tuple(practitioners), specialties, owned)
 
 
 def _owner(resource: Mapping[str, Any]) -> str:
@@ -113,6 +126,12 @@ def _put(resource: Resource, **values: Any) -> None:
     for name, value in values.items():
         if value is not None:
             resource.setdefault(name.rstrip("_"), value)
+
+
+def _encounter(each: Resource, _dice: random.Random, known: Known) -> None:
+    service = each.get("serviceType", {})
+    if coding := known.specialties.get(service.get("text", "").casefold()):
+        _put(service, coding=[coding])
 
 
 def _organization(each: Resource, dice: random.Random, _known: Known) -> None:
@@ -289,6 +308,7 @@ def _document(each: Resource, _dice: random.Random, _known: Known) -> None:
 
 
 _DETAILS: Final[Mapping[str, Detail]] = {
+    "Encounter": _encounter,
     "Organization": _organization,
     "Practitioner": _practitioner_details,
     "PractitionerRole": _role,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,7 @@ from glue_jobs.deid.twin import TWIN
 from glue_jobs.lake.errors import AuditFailed
 from glue_jobs.lake.quarantine import key_hash
 from glue_jobs.lake.tables import current_snapshot, iceberg_table
+from schemas.expectation import Expectation
 from tests.conftest import LANDING_BUCKET, examples
 from tests.spark.curate.expected import TABLES, set_aside
 from tests.spark.curate.rounds import play_round
@@ -165,6 +167,32 @@ def test_a_rule_that_is_dropped_publishes_what_it_kept_back(spark: SparkSession,
     world.declarations = replace(world.declarations, suites={"encounter": unruled})
     assert world.curate()["encounter"].added == 1
     assert world.quarantined("encounter") == []
+
+
+def test_what_an_audit_refused_goes_once_its_declaration_is_taken_back(
+    spark: SparkSession, landing_uri: str
+) -> None:
+    world = World(spark, landing_uri, chosen("encounter"))
+    world.put(encounter("e1", "p1", "2026-03-01T12:00:00Z"))
+    world.conform()
+    world.curate()
+    declared, view = world.declarations, world.declarations.views["encounter"]
+    other = json.loads(json.dumps(view.definition).replace('"path": "status"', '"path": "status.first()"'))
+    never = {"column": "status", "value_set": ["never"]}
+    rule = Expectation("expect_column_values_to_be_in_set", never, "halt", "made to fail")
+    suite = declared.suites["encounter"]
+    world.declarations = replace(
+        declared,
+        views={"encounter": replace(view, definition=other)},
+        suites={"encounter": replace(suite, expectations=(*suite.expectations, rule))},
+    )
+    with pytest.raises(AuditFailed, match="status"):
+        world.curate()
+    table = "lake.watershed_curated.encounter"
+    assert len(list(iceberg_table(spark, table).refs())) == 2
+    world.declarations = declared
+    assert world.curate() == {}, "what is published is current"
+    assert [str(each) for each in iceberg_table(spark, table).refs()] == ["main"]
 
 
 def test_a_failed_audit_keeps_one_table_back_and_the_next_run_catches_up(

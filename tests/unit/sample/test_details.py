@@ -93,6 +93,16 @@ def test_details_depend_on_the_resource_alone(folder: Path) -> None:
     assert alone == whole
 
 
+def test_a_service_is_coded_as_the_specialty_of_that_name() -> None:
+    coding = {"system": "http://snomed.info/sct", "code": "394579002", "display": "Cardiology"}
+    known = Known(specialties={"cardiology": coding})
+    made = [
+        detailed({"resourceType": "Encounter", "id": name, "serviceType": {"text": name}}, known)
+        for name in ("Cardiology", "Cooking")
+    ]
+    assert [each["serviceType"].get("coding") for each in made] == [[coding], None]
+
+
 def test_without_practitioners_or_conditions_nothing_is_made_up() -> None:
     made = detailed({"resourceType": "ImagingStudy", "id": "i"}, Known())
     assert not {"referrer", "interpreter", "reasonReference"} & made.keys()

@@ -113,6 +113,16 @@ def test_codings_keep_system_code_and_display(view: View) -> None:
 
 
 @each_view
+def test_a_code_of_a_coding_has_its_system_and_display_beside_it(view: View) -> None:
+    """But for statuses, whose codes are FHIR's own and speak for themselves."""
+    paths = {column.path for column in view.columns}
+    for column in view.columns:
+        coding, _, part = column.path.rpartition(".")
+        if coding.endswith("coding.first()") and part == "code" and not column.name.endswith("_status"):
+            assert {f"{coding}.system", f"{coding}.display"} <= paths, column.name
+
+
+@each_view
 def test_what_is_typed_keeps_its_precision_beside_it(view: View) -> None:
     """A dateTime that is read as a day or a moment loses what does not fit: the text stays beside it."""
     definition = compile_views([view.definition]).views[view.name]

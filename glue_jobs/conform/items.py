@@ -7,7 +7,7 @@ learn which keys changed, so that they never learn of a change that the current 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
@@ -56,7 +56,10 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
     marks, rereads = pending_rereads(run)
     exports = {name: landed_exports(run, name) for name in {each.table_name for each in item_types}}
     objects = _new_objects(run, item_types, rereads)
-    with interpreted(run.spark, _rows(run, tables.values(), objects)), ThreadPoolExecutor(AT_ONCE) as pool:
+    with (
+        interpreted(run.spark, _held(run, tables.values()), _landed(objects.values())),
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
         work = {
             each.name: pool.submit(
                 conform_type,
@@ -100,11 +103,15 @@ def _new_objects(
     return {name: [each for each in found if each.key.startswith(folder)] for name, folder in folders.items()}
 
 
-def _rows(run: Run, tables: Iterable[ItemTables], objects: Mapping[str, Sequence[LandingObject]]) -> int:
-    """How many rows the run may have to look at, roughly: those of the tables, and what lands."""
+def _held(run: Run, tables: Iterable[ItemTables]) -> int:
+    """How many rows the tables show."""
     names = [name for each in tables for name in (each.current, each.history)]
-    held = sum(row_count(iceberg_table(run.spark, name).currentSnapshot()) for name in names)
-    return held + sum(each.size for landed in objects.values() for each in landed) // _LINE_BYTES
+    return sum(row_count(iceberg_table(run.spark, name).currentSnapshot()) for name in names)
+
+
+def _landed(objects: Iterable[Sequence[LandingObject]]) -> int:
+    """How many changes landed, at most."""
+    return sum(each.size for landed in objects for each in landed) // _LINE_BYTES
 
 
 def conform_type(

@@ -63,8 +63,8 @@ def interpreted(spark: SparkSession, held: int, made: int = 0) -> Iterator[None]
     try:
         yield
     finally:
-        for name, value in before.items():
-            spark.conf.set(name, str(value))
+        for name, earlier in before.items():
+            spark.conf.set(name, str(earlier))
 
 
 def remember_names(spark: SparkSession) -> None:

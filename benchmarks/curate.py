@@ -21,7 +21,6 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.curate_bytes import bytes_read  # noqa: E402
 from benchmarks.curate_data import FEW, MB, ONE_PERCENT, Stage, stage  # noqa: E402
 from benchmarks.exports_data import FULL  # noqa: E402
+from benchmarks.timing import Timed, added, timed  # noqa: E402
 
 CORES = 2
 SHARES = (10, 30, 100)
@@ -82,10 +82,10 @@ class Lake:
     def landing(self) -> Path:
         return self.mirror / f"{self.name}-landing"
 
-    def bring(self, changes: str) -> dict[str, float]:
-        """Land a set and run the jobs; the seconds of each."""
+    def bring(self, changes: str) -> dict[str, Timed]:
+        """Land a set and run the jobs; what each took."""
         self.stage.land(changes, self.landing)
-        return {job: round(_timed(partial(run, self)), 2) for job, run in _JOBS.items()}
+        return {job: timed(self.spark, partial(run, self)) for job, run in _JOBS.items()}
 
 
 def measure(stages: dict[int, Stage], data: Path) -> Figures:
@@ -108,14 +108,17 @@ def measure(stages: dict[int, Stage], data: Path) -> Figures:
         _say(f"{largest} MB, one percent", one_percent)
         shapes = _shapes(lakes[largest])
         spark.stop()
+    changed, loaded = added(one_percent.values()), added(loads[largest].values())
+    by_size = {str(size): added(each.values()) for size, each in few.items()}
     return {
-        "one_percent_vs_full": round(_sum(one_percent) / _sum(loads[largest]), 3),
-        "seconds_by_lake_mb": {str(size): round(_sum(each), 1) for size, each in few.items()},
+        "one_percent_vs_full": round(changed.seconds / loaded.seconds, 3),
+        "seconds_by_lake_mb": {size: round(each.seconds, 1) for size, each in by_size.items()},
         **shapes,
-        "_full_seconds": loads[largest],
-        "_one_percent_seconds": one_percent,
-        "_few_changes_seconds": few,
-        "_full_seconds_by_lake_mb": {size: round(_sum(each), 1) for size, each in loads.items()},
+        "_one_percent_vs_full_of_processor": round(changed.processor / loaded.processor, 3),
+        "_processor_seconds_by_lake_mb": {size: round(each.processor, 1) for size, each in by_size.items()},
+        "_full": _told(loads[largest]),
+        "_one_percent": _told(one_percent),
+        "_full_by_lake_mb": {size: str(added(each.values())) for size, each in loads.items()},
     }
 
 
@@ -212,18 +215,13 @@ def _run(lake: Lake, job: str) -> Any:
     return job_run(lake.spark, JobArguments(f"s3://{lake.name}-landing/", catalog=lake.name), job)
 
 
-def _timed(act: Callable[[], object]) -> float:
-    started = time.monotonic()
-    act()
-    return time.monotonic() - started
+def _told(jobs: dict[str, Timed]) -> str:
+    each = "; ".join(f"{job} {taken}" for job, taken in jobs.items())
+    return f"{added(jobs.values())} ({each})"
 
 
-def _sum(seconds: dict[str, float]) -> float:
-    return sum(seconds.values())
-
-
-def _say(what: str, seconds: dict[str, float]) -> None:
-    print(f"{what}: {_sum(seconds):.1f} s {seconds}", file=sys.stderr, flush=True)
+def _say(what: str, jobs: dict[str, Timed]) -> None:
+    print(f"{what}: {_told(jobs)}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

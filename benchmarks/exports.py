@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.exports_data import EXPORT_TIMES, land_population  # noqa: E402
+from benchmarks.timing import timed  # noqa: E402
 
 MB = 1_000_000
 CORES = 2
@@ -257,14 +258,14 @@ def measure_conform(mb: int, data: Path) -> Figures:
             few.commit(export, submitted)
             _conform(spark, f"s3://landing/{WARM}/", WARM)
         files = [f"s3://landing/{key}" for key in landed.full]
-        copying = _timed(spark, lambda: spark.read.text(files).write.text("s3://lake/copy"))
+        copying = timed(spark, lambda: spark.read.text(files).write.text("s3://lake/copy"))
         landed.commit("full", EXPORT_TIMES[0])
-        loading = _timed(spark, lambda: _conform(spark))
+        loading = timed(spark, lambda: _conform(spark))
         landed.commit("changes", EXPORT_TIMES[1])
-        changing = _timed(spark, lambda: _conform(spark))
+        changing = timed(spark, lambda: _conform(spark))
         landed.files["again"] = landed.files["changes"]
         landed.commit("again", EXPORT_TIMES[1])
-        repeating = _timed(spark, lambda: _conform(spark))
+        repeating = timed(spark, lambda: _conform(spark))
         spark.stop()
     size = landed.bytes / MB
     return {
@@ -292,29 +293,6 @@ def _conform(spark: Any, landing: str = "s3://landing/", catalog: str = "lake") 
 
     with job_run(spark, JobArguments(landing, catalog), "conform_fhir") as run:
         conform_fhir(run)
-
-
-@dataclass(frozen=True)
-class Timed:
-    """By the clock, and of the processor by Spark's Java, which other work on the machine disturbs less."""
-
-    seconds: float
-    processor: float
-
-    def __str__(self) -> str:
-        return f"{self.seconds:.1f} s, of the processor {self.processor:.1f} s"
-
-
-def _timed(spark: Any, act: Callable[[], object]) -> Timed:
-    started, used = time.monotonic(), _processor_seconds(spark)
-    act()
-    return Timed(time.monotonic() - started, _processor_seconds(spark) - used)
-
-
-def _processor_seconds(spark: Any) -> float:
-    pid = spark._jvm.java.lang.ProcessHandle.current().pid()
-    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,10 @@ def conform_items(run: Run, item_types: Iterable[ItemType]) -> None:
     exports = {name: landed_exports(run, name) for name in {each.table_name for each in item_types}}
     found = _news(run, rereads, exports)
     objects = _by_type(found.objects, item_types)
-    with interpreted(run.spark, _rows(run, tables.values(), objects)), ThreadPoolExecutor(AT_ONCE) as pool:
+    with (
+        interpreted(run.spark, _held(run, tables.values()), _landed(objects.values())),
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
         work = {
             each.name: pool.submit(
                 conform_type,
@@ -112,11 +115,15 @@ def _by_type(
     }
 
 
-def _rows(run: Run, tables: Iterable[ItemTables], objects: Mapping[str, Sequence[LandingObject]]) -> int:
-    """How many rows the run may have to look at, roughly: those of the tables, and what lands."""
+def _held(run: Run, tables: Iterable[ItemTables]) -> int:
+    """How many rows the tables show."""
     names = [name for each in tables for name in (each.current, each.history)]
-    held = sum(row_count(iceberg_table(run.spark, name).currentSnapshot()) for name in names)
-    return held + sum(each.size for landed in objects.values() for each in landed) // _LINE_BYTES
+    return sum(row_count(iceberg_table(run.spark, name).currentSnapshot()) for name in names)
+
+
+def _landed(objects: Iterable[Sequence[LandingObject]]) -> int:
+    """How many changes landed, at most."""
+    return sum(each.size for landed in objects for each in landed) // _LINE_BYTES
 
 
 def conform_type(

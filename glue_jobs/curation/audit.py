@@ -15,7 +15,7 @@ from typing import Any
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
-from glue_jobs.curation.counts import Counts, count, counts_all
+from glue_jobs.curation.counts import Counts, Renewed, count, counts_all
 from glue_jobs.curation.rules import columns_in, columns_of
 from schemas import SchemaError
 from schemas.expectation import Expectation, Suite
@@ -80,14 +80,16 @@ def check_suite(suite: Suite, columns: Sequence[str]) -> None:
             raise SchemaError(suite.file, where, problem) from None
 
 
-def audit(rows: DataFrame, suite: Suite) -> list[Check]:
-    """Run the suite on the rows: in as few columns as it needs, and cached where one query does not do."""
-    needed = sorted({column for each in suite.expectations for column in columns_of(each)})
-    narrow = rows.select(*needed) if needed and not _needs_all(suite) else rows
-    one_query = counts_all(suite)
+def audit(rows: DataFrame, suite: Suite, renewed: Renewed | None = None) -> list[Check]:
+    """Run the suite on the rows: cached, in as few columns as it needs, where one query does not do.
+
+    ``renewed`` are those that may have become like others since the suite was passed; None: any may.
+    """
+    narrow, one_query = rows, counts_all(suite)
     if not one_query:
-        narrow = narrow.persist()
-    token = _counted.set(_counts(narrow, suite))
+        needed = sorted({column for each in suite.expectations for column in columns_of(each)})
+        narrow = (rows.select(*needed) if needed and not _needs_all(suite) else rows).persist()
+    token = _counted.set(_counts(narrow, suite, renewed))
     try:
         return list(_checks(suite, _validated(narrow, suite).results))
     finally:
@@ -96,10 +98,10 @@ def audit(rows: DataFrame, suite: Suite) -> list[Check]:
             narrow.unpersist()
 
 
-def _counts(narrow: DataFrame, suite: Suite) -> Counts:
+def _counts(narrow: DataFrame, suite: Suite, renewed: Renewed | None) -> Counts:
     """None where an expectation does not fit its column's type: Great Expectations says which."""
     try:
-        return count(narrow, suite)
+        return count(narrow, suite, renewed)
     except AnalysisException:
         return {}
 

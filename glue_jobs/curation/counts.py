@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from glue_jobs.curation.rules import breaks, columns_of, is_judged
+from glue_jobs.lake.keys import KeySet
 from glue_jobs.lake.tables import quoted
 from schemas.expectation import ROW_KINDS, Expectation, Suite
 
@@ -30,6 +34,42 @@ _METRICS = {
     **_UNIQUE,
 }
 _OF_UNIQUE = frozenset({"column", "column_list", "ignore_row_if"})
+_RENEWED: Metric = ("renewed", ())
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """The few keys whose rows were made anew since the table last passed the suite's demands of uniqueness, and how
+    many rows that are.
+
+    Of rows that agree in a demand's columns all or none have such a key, if the key is part of these columns. So
+    no two of the others are alike, and only these are compared.
+    """
+
+    keys: KeySet
+    rows: int
+
+    def holds(self) -> Column:
+        """Whether a row may be one of them, never null."""
+        return F.coalesce(F.expr(self.keys.predicate()), F.lit(True))
+
+    def decides(self, expectation: Expectation) -> bool:
+        return demands_uniqueness(expectation) and set(self.keys.columns) <= set(columns_of(expectation))
+
+
+def demands_uniqueness(expectation: Expectation) -> bool:
+    """Whether a table is published only if no two of its rows are alike in some columns."""
+    return (
+        expectation.type in _UNIQUE
+        and expectation.severity != "warn"
+        and expectation.arguments.get("mostly", 1) == 1
+    )
+
+
+def uniqueness(suite: Suite) -> str:
+    """Hash of what a suite demands to be unique."""
+    demands = [[e.type, dict(e.arguments)] for e in suite.expectations if demands_uniqueness(e)]
+    return hashlib.sha256(json.dumps(demands, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def counts_all(suite: Suite) -> bool:
@@ -37,8 +77,11 @@ def counts_all(suite: Suite) -> bool:
     return all(map(_is_counted, suite.expectations)) and not _ambiguous(suite)
 
 
-def count(rows: DataFrame, suite: Suite) -> Counts:
+def count(rows: DataFrame, suite: Suite, renewed: Renewed | None = None) -> Counts:
     """The counts of the suite's metrics, as Great Expectations has them.
+
+    All rows are counted, but compared with each other only those that may have become alike (``renewed``; None:
+    any may).
 
     Of unique values only that none occurs twice: where one does, counting how many is left to Great
     Expectations. So are other types, and metrics that two expectations ask about the same columns.
@@ -48,15 +91,24 @@ def count(rows: DataFrame, suite: Suite) -> Counts:
     wanted: dict[Metric, Column] = {_ROWS: F.count(F.lit(1))}
     for each in asked:
         wanted.update(_wanted(each))
-    distinct = {_metric(each): _distinct(each) for each in asked if each.type in _UNIQUE}
+    if renewed is not None:
+        wanted[_RENEWED] = F.count_if(renewed.holds())
+    distinct: dict[Metric, Column] = {}
+    for each in asked:
+        if each.type in _UNIQUE:
+            compared = _is_present(each)
+            if renewed is not None and renewed.decides(each):
+                compared = compared & renewed.holds()
+            distinct[_metric(each)] = _doubles(each, compared)
     names = [*wanted, *distinct]
     row = rows.agg(*wanted.values(), *distinct.values()).collect()[0]
     found = {name: int(value or 0) for name, value in zip(names, row, strict=True)}
+    if renewed is not None and found.pop(_RENEWED) != renewed.rows:
+        return count(rows, suite)  # other rows than those of its keys came
     for metric in distinct:
-        # Judged rows are as many as there are different keys: none occurs twice.
         name, columns = metric
         judged = found.pop((f"{name}.judged", columns))
-        if found.pop(metric) == judged:
+        if not found.pop(metric):
             found[f"{name}.unexpected_count", columns] = 0
         if len(columns) > 1:
             found[f"{name}.filtered_row_count", columns] = judged
@@ -85,9 +137,10 @@ def _is_present(expectation: Expectation) -> Column:
     return is_judged(expectation) if len(columns) > 1 else F.col(quoted(columns[0])).isNotNull()
 
 
-def _distinct(expectation: Expectation) -> Column:
+def _doubles(expectation: Expectation, compared: Column) -> Column:
+    """By how much the rows compared are more than their different keys: by none if no key occurs twice."""
     key = F.struct(*(F.col(quoted(each)) for each in columns_of(expectation)))
-    return F.count_distinct(F.when(_is_present(expectation), key))
+    return F.count_if(compared) - F.count_distinct(F.when(compared, key))
 
 
 def _is_counted(expectation: Expectation) -> bool:

@@ -112,8 +112,8 @@ def curate(run: Run, declarations: Declarations) -> list[Outcome]:
     resources = Resources.pinned(run.spark, run.catalog)
     try:
         updates = type_updates(run, views, resources)
-        rows = sum(each.rows for each in (*views, *models)) + sum(each.size for each in updates)
-        with interpreted(run.spark, rows):
+        held = sum(view.rows for view in views) + sum(model.rows for model in models)
+        with interpreted(run.spark, held, made=sum(each.size for each in updates)):
             _publish_views(tally, declarations, updates)
             _publish_models(tally, declarations, resources, models)
             _settle(tally, views, models)

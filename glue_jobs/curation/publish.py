@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark import StorageLevel
@@ -18,19 +19,28 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
 from glue_jobs.curation.audit import Check, audit
+from glue_jobs.curation.counts import Renewed, uniqueness
 from glue_jobs.curation.rows import Identity, set_aside, that_hold
 from glue_jobs.curation.state import TableState
 from glue_jobs.lake.errors import CommitConflict
 from glue_jobs.lake.keys import KeySet
 from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import current_snapshot, iceberg_table, java_texts, quoted, row_count
+from glue_jobs.lake.tables import (
+    PROPERTY_PREFIX,
+    current_snapshot,
+    iceberg_table,
+    java_texts,
+    quoted,
+    row_count,
+)
 from schemas.expectation import Suite
 
 BRANCH_PREFIX = "audit_"
 ATTEMPTS = 3
 """How often a table is written where compaction comes in between; it does so once a night."""
 _CHANGED_KEYS = "_watershed_changed_keys"
+_PASSED = f"{PROPERTY_PREFIX}unique"
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,13 @@ class Change:
     """The rows a table is to gain, and which of its rows they replace.
 
     ``keys`` names the rows to be replaced; None replaces all rows. ``identity`` is what its rows are
-    known by where some may not be published.
+    known by where some may not be published. ``in_one_task`` says that few rows come from one task already.
     """
 
     rows: DataFrame
     keys: KeySet | None = None
     identity: Identity | None = None
+    in_one_task: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,14 +111,25 @@ def publish(run: Run, full_name: str, change: Change, state: TableState, suite: 
 def _write_and_audit(run: Run, full_name: str, change: Change, state: TableState, suite: Suite) -> Outcome:
     """What became of the branch; ``branch`` names it only where its audit failed, so that it stays."""
     branch = _branch(run)
-    before = row_count(iceberg_table(run.spark, full_name).currentSnapshot())
     _open_branch(run.spark, full_name, branch)
+    snapshot = iceberg_table(run.spark, full_name).snapshot(branch)
+    before, passed = row_count(snapshot), _passed(snapshot)
     publishable = replace(change, rows=that_hold(change.rows, suite))
-    added, removed = write_branch(run.spark, full_name, branch, publishable, state.properties(run.run_id))
-    checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite))
+    # A branch is published only if it passes, so what is on ``main`` has passed what its snapshot names.
+    properties = {**state.properties(run.run_id), _PASSED: uniqueness(suite)}
+    added, removed = write_branch(run.spark, full_name, branch, publishable, properties)
+    renewed = None
+    if change.keys is not None and change.keys.few is not None and passed == properties[_PASSED]:
+        renewed = Renewed(change.keys, added)
+    checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite, renewed))
     head = int(iceberg_table(run.spark, full_name).snapshot(branch).snapshotId())
     refused = branch if any(check.halts for check in checks) else None
     return Outcome(suite.table, False, head, checks, added, removed, refused, before)
+
+
+def _passed(snapshot: Any) -> str | None:
+    """Which demands of uniqueness the rows of a snapshot have passed; None after another writer than this job."""
+    return None if snapshot is None else snapshot.summary().get(_PASSED)
 
 
 def _branch(run: Run) -> str:
@@ -146,7 +168,9 @@ def advance(run: Run, full_name: str, table: str, state: TableState) -> Outcome:
     """Record on ``main`` that inputs were read and changed no row: a commit of metadata alone."""
     iceberg = iceberg_table(run.spark, full_name)
     append = iceberg.newAppend()
-    for key, value in state.properties(run.run_id).items():
+    properties = state.properties(run.run_id)
+    passed = _passed(iceberg.currentSnapshot())
+    for key, value in (properties if passed is None else {**properties, _PASSED: passed}).items():
         append.set(key, value)
     append.commit()
     return Outcome(table, True, current_snapshot(iceberg))
@@ -237,6 +261,8 @@ def _in_few_files(change: Change) -> DataFrame:
 
     Those of few keys are one file: a shuffle to find that out would take longer than writing it.
     """
+    if change.in_one_task:
+        return change.rows
     if change.keys is not None and change.keys.frame is None:
         return change.rows.coalesce(1)
     return change.rows.hint("rebalance")

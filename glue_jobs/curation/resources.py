@@ -76,6 +76,10 @@ class Resources:
         """Resources and tombstones of a type whose run id is above ``after``."""
         return self.rows.where(_after({resource_type: after}))
 
+    def living(self, resource_type: str, after: str = "") -> DataFrame:
+        """The JSON of those that are no tombstones: column ``resource``."""
+        return self.rows.where(f"({_after({resource_type: after})}) and not is_deleted").select("resource")
+
     def keys(self, resource_type: str, after: str) -> KeySet:
         """The view keys (column ``resource_key``) of what changed of a type, tombstones included.
 

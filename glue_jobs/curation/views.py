@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pyspark.sql import functions as F
-
 from glue_jobs.curation.audit import check_suite
 from glue_jobs.curation.declarations import CURATED, view_fingerprint
 from glue_jobs.curation.publish import Change, has_refused
@@ -22,7 +20,6 @@ from glue_jobs.lake.tables import (
     current_snapshot,
     ensure_table,
     iceberg_table,
-    quoted,
     row_count,
 )
 from glue_jobs.sql_on_fhir import CompiledView, compile_views
@@ -95,15 +92,16 @@ class TypeUpdate:
         A view that has seen some of them already replaces their rows by the same rows.
         """
         plan = compile_views([table.view.definition for table in self.tables])
-        living = self.resources.of_type(self.resource_type, self.after).where(~F.col("is_deleted"))
         keys = None if self.rebuild else self.resources.keys(self.resource_type, self.after)
         identity = Identity((KEY_COLUMN,), self.resource_type)
         consumed = {RESOURCES: self.resources.consumed(self.news.latest)}
-        with plan.run(living.select("resource")) as frames:
+        living = self.resources.living(self.resource_type, self.after)
+        few = keys is not None and keys.few is not None
+        with plan.run(living.coalesce(1) if few else living) as frames:
             yield [
                 ViewUpdate(
                     table,
-                    Change(frames[table.view.name].select(*map(quoted, table.columns)), keys, identity),
+                    Change(frames[table.view.name], keys, identity, in_one_task=few),
                     TableState(table.fingerprint, consumed),
                 )
                 for table in self.tables

@@ -59,6 +59,9 @@ def _properties(layout: Layout) -> dict[str, str]:
     found = {
         "write.target-file-size-bytes": str(layout.target_file_mb * _MIB),
         "write.parquet.row-group-size-bytes": str(layout.row_group_mb * _MIB),
+        # Each task writes down what it finds deleted. To bring that together by file is a shuffle, and few tables
+        # have more files than tasks read at once.
+        "write.delete.distribution-mode": "none",
         # Read by Athena's VACUUM as well, so that it expires no more than maintenance does.
         "history.expire.max-snapshot-age-ms": str(round(retention(layout).total_seconds() * 1000)),
         **{f"{_METRICS}{column}": kept for column, kept in layout.statistics.items()},

@@ -23,6 +23,7 @@ _NAMES = (
     "org.apache.spark.sql.types.StructType",
     "org.apache.spark.sql.api.python.PythonSQLUtils",
     "org.apache.iceberg.spark.Spark3Util",
+    "org.apache.iceberg.spark.SparkSchemaUtil",
     "org.apache.hadoop.fs.Path",
 )
 
@@ -39,19 +40,21 @@ _INTERPRETED: Mapping[str, str] = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 INTERPRETED_ROWS = 5_000_000
-"""Up to so many rows, read or made in all of a run's queries, Java classes for them take longer to compile than
-they save."""
+"""Up to so many rows to look at, Java classes to do that take longer to compile than they save."""
+_MAKING = 10
+"""To make a row is as much work as to look at so many for a key and an audit."""
 
 
 @contextmanager
-def interpreted(spark: SparkSession, rows: int) -> Iterator[None]:
-    """Where a run has few rows to look at, evaluate expressions as they stand for as long as this lasts.
+def interpreted(spark: SparkSession, held: int, made: int = 0) -> Iterator[None]:
+    """Where a run's tables hold few rows and it makes few, evaluate expressions as they stand for as long as this
+    lasts.
 
     Spark else writes Java classes for every query, compiles them, and has Java warm up to them: a third of the
     processor's time in a run over many tables with little news. Both ways give the same rows. The setting is the
     session's, so enter it where no other thread of the job is at work.
     """
-    if rows > INTERPRETED_ROWS:
+    if held + _MAKING * made > INTERPRETED_ROWS:
         yield
         return
     before = {name: spark.conf.get(name) for name in _INTERPRETED}
@@ -60,8 +63,8 @@ def interpreted(spark: SparkSession, rows: int) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, held in before.items():
-            spark.conf.set(name, str(held))
+        for name, earlier in before.items():
+            spark.conf.set(name, str(earlier))
 
 
 def remember_names(spark: SparkSession) -> None:

@@ -100,7 +100,7 @@ def ensure_table(spark: SparkSession, catalog: str, spec: TableSpec) -> str:
         spark.sql(f"create namespace if not exists {catalog}.{quoted(database)}")
         spark.sql(_create_statement(full_name, spec))
         return full_name
-    for statement in _alterations(full_name, spark.table(full_name).schema, spec.columns):
+    for statement in _alterations(full_name, _schema(spark, iceberg_table(spark, full_name)), spec.columns):
         spark.sql(statement)
     return full_name
 
@@ -171,6 +171,13 @@ def current_snapshot(table: Any) -> int | None:
     """Id of the snapshot that ``main`` shows, or None while nothing was ever committed."""
     snapshot = table.currentSnapshot()
     return None if snapshot is None else int(snapshot.snapshotId())
+
+
+def _schema(spark: SparkSession, table: Any) -> StructType:
+    """A table's columns as ``spark.table`` has them, without a query to plan."""
+    jvm: Any = spark._jvm  # type: ignore[attr-defined, unused-ignore]
+    converted = jvm.org.apache.iceberg.spark.SparkSchemaUtil.convert(table.schema())
+    return StructType.fromJson(json.loads(converted.json()))
 
 
 def java_texts(held: Any) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from glue_jobs.curation import publish as publishing
 from glue_jobs.curation.audit import Check, audit, check_suite
+from glue_jobs.curation.counts import Renewed, count
 from glue_jobs.curation.job import audit_failure
 from glue_jobs.curation.publish import Change, Outcome, advance, branch_rows, publish
 from glue_jobs.curation.results import RESULT_TABLE, record_results
@@ -160,6 +161,47 @@ def test_a_halting_expectation_keeps_main_and_the_branch(spark: SparkSession, ta
     assert list(iceberg_table(spark, table).refs()) == ["main"]
 
 
+def test_rows_that_stay_are_compared_only_with_what_another_writer_brought(
+    spark: SparkSession, table: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Renewed | None] = []
+
+    def watched(rows: DataFrame, suite: Suite, renewed: Renewed | None) -> list[Check]:
+        seen.append(renewed)
+        return audit(rows, suite, renewed)
+
+    monkeypatch.setattr(publishing, "audit", watched)
+
+    def published(*rows: tuple[str, int], keys: str, suite: Suite = SUITE) -> bool:
+        change = Change(_frame(spark, *rows), _keys(spark, *keys))
+        return publish(_run(spark), table, change, _state("r2"), suite).published
+
+    publish(run, table, Change(_frame(spark, ("a", 1), ("b", 1), ("c", 1))), _state("r1"), SUITE)
+    assert published(("b", 2), ("d", 1), keys="bd")
+    advance(_run(spark), table, "published", _state("r3"))
+    assert published(("d", 2), keys="d")
+    assert [None if each is None else each.rows for each in seen] == [None, 2, 1]
+    assert not published(("b", 3), ("b", 4), keys="b")  # alike among the new
+    assert not published(("b", 3), ("a", 4), keys="b")  # alike with one that stayed: its key was not told
+    seen.clear()
+    other = Suite("published", (Expectation(UNIQUE.type, {"column": "v"}, "halt", "other"),), SUITE.file)
+    assert not published(("b", 2), keys="b", suite=other)
+    _frame(spark, ("a", 1)).writeTo(table).append()
+    assert not published(("d", 5), keys="d")
+    assert seen == [None, None]
+
+
+def test_all_rows_are_counted_and_only_the_renewed_compared(spark: SparkSession) -> None:
+    rows = _frame(spark, ("a", 1), ("a", 9), ("b", None), ("c", 2))
+    unique = ("column_values.unique.unexpected_count", ("k",))
+    whole = count(rows, SUITE)
+    assert unique not in whole  # which they are is for Great Expectations to say
+    renewed = count(rows, SUITE, Renewed(_keys(spark, "b", "c", "x"), 2))
+    assert renewed == {**whole, unique: 0}
+    assert count(rows, SUITE, Renewed(_keys(spark, "a", "b"), 3)) == whole
+    assert count(rows, SUITE, Renewed(_keys(spark, "b"), 2)) == whole  # not all rows have its keys
+
+
 def test_a_first_publication_that_is_refused_leaves_an_empty_table(
     spark: SparkSession, table: str, run: Run
 ) -> None:
@@ -178,12 +220,12 @@ def test_compaction_in_between_is_no_conflict(
     spark.sql(f"delete from {table} where k = 'a6'")
     audited = []
 
-    def audit_beside_compaction(rows: DataFrame, suite: Suite) -> list[Check]:
+    def audit_beside_compaction(rows: DataFrame, suite: Suite, renewed: Renewed | None) -> list[Check]:
         audited.append(suite.table)
         if len(audited) == 1:
             done = maintain_table(spark, table, timedelta(days=1))
             assert done.rewritten_files > 1
-        return audit(rows, suite)
+        return audit(rows, suite, renewed)
 
     monkeypatch.setattr(publishing, "audit", audit_beside_compaction)
     change = Change(_frame(spark, ("a0", 2), ("new", 1)), _keys(spark, "a0", "new"))
@@ -203,7 +245,7 @@ def test_a_writer_in_between_is_a_conflict_and_loses_nothing(
 ) -> None:
     publish(run, table, Change(_frame(spark, ("a", 1))), _state("r1"), SUITE)
 
-    def audit_beside_a_writer(rows: DataFrame, suite: Suite) -> list[object]:
+    def audit_beside_a_writer(rows: DataFrame, suite: Suite, renewed: Renewed | None) -> list[object]:
         _frame(spark, ("other", 1)).writeTo(table).append()
         return []
 

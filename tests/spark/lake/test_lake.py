@@ -103,8 +103,10 @@ def test_expressions_over_few_rows_are_evaluated_without_classes_made_for_them(s
         few = compiled_and_rows()
     with interpreted(spark, INTERPRETED_ROWS + 1):
         many = compiled_and_rows()
-    assert [compiled for compiled, _ in (before, few, many)] == [True, False, True]
-    assert before[1] == few[1] == many[1]
+    with interpreted(spark, 0, INTERPRETED_ROWS // 2):
+        made = compiled_and_rows()
+    assert [compiled for compiled, _ in (before, few, many, made)] == [True, False, True, True]
+    assert before[1] == few[1] == many[1] == made[1]
     with pytest.raises(ZeroDivisionError), interpreted(spark, 0):
         raise ZeroDivisionError
     assert compiled_and_rows() == before

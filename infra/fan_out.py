@@ -139,7 +139,7 @@ class FanOut(Construct):
                 )
             ],
         )
-        rule.add_dependency(bus)
+        rule.add_resource_dependency(bus)
         rule_arn = settings.arn("events", f"rule/{self.bus_name}/{name}")
         for each in (queue.queue, queue.dead_letters):
             _accept_events(each, rule_arn)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local.commands.options import Json, current_stack, says_why
@@ -128,6 +128,21 @@ def status(as_json: Json = False) -> None:
         ("run", "status", "failed"),
         [(r["id"], r["status"], ", ".join(r["failed"])) for r in shown["runs"]],
     )
+    _say_tables(terminal, shown)
+    if shown["quarantine"]:
+        terminal.table(
+            "Quarantine", ("source", "reason", "lines"), [tuple(q.values()) for q in shown["quarantine"]]
+        )
+    if shown["data_docs"]:
+        terminal.say(f"Data docs  {shown['data_docs']}")
+    for gap in shown["gaps"]:
+        terminal.say(
+            f"[yellow]Gap[/yellow]        {gap['found']}\n           mend it with: [bold]{gap['command']}[/bold]"
+        )
+
+
+def _say_tables(terminal: Terminal, shown: Mapping[str, Any]) -> None:
+    """The tables, and of which of them that is not the whole story."""
     terminal.table(
         "Tables",
         ("table", "rows", "last changed", "snapshot"),
@@ -147,14 +162,4 @@ def status(as_json: Json = False) -> None:
     for name in shown["left_over"]:
         terminal.say(
             f"[yellow]Left over[/yellow]  {name}: nothing declares it any more, so it stays as it was"
-        )
-    if shown["quarantine"]:
-        terminal.table(
-            "Quarantine", ("source", "reason", "lines"), [tuple(q.values()) for q in shown["quarantine"]]
-        )
-    if shown["data_docs"]:
-        terminal.say(f"Data docs  {shown['data_docs']}")
-    for gap in shown["gaps"]:
-        terminal.say(
-            f"[yellow]Gap[/yellow]        {gap['found']}\n           mend it with: [bold]{gap['command']}[/bold]"
         )

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.curate import Lake, lake_spark  # noqa: E402
-from benchmarks.curate_bytes import counted  # noqa: E402
+from benchmarks.curate_bytes import Row, alike, counted  # noqa: E402
 from benchmarks.curate_data import MB, stage  # noqa: E402
 from benchmarks.exports_data import FULL  # noqa: E402
 from schemas.layout import Layout, load_layouts  # noqa: E402
@@ -145,7 +145,7 @@ def measure(spark: Any, table: str, rows: Path, chosen: str) -> dict[str, dict[s
     """By layout, bytes for each question; with them files and size of the table."""
     spark.read.parquet(rows.as_uri()).createOrReplaceTempView("_rows")
     patient = spark.sql("select patient_key from _rows where patient_key is not null order by 1").first()[0]
-    answers: dict[str, list[str]] = {}
+    answers: dict[str, list[Row]] = {}
     found: dict[str, dict[str, int]] = {}
     for name, layout in layouts_of(table).items():
         if not re.search(chosen, name):
@@ -156,7 +156,7 @@ def measure(spark: Any, table: str, rows: Path, chosen: str) -> dict[str, dict[s
             answer, read[question] = counted(
                 spark, sql.replace("{table}", full_name).replace("{patient}", patient)
             )
-            if answers.setdefault(question, answer) != answer:
+            if not alike(answers.setdefault(question, answer), answer):
                 raise RuntimeError(f"{table}, {question}: {name} gives other rows")
         found[name] = {**read, **_size(spark, full_name)}
         spark.sql(f"drop table {full_name} purge")

@@ -9,6 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.names import camel
 from infra.settings import Settings
 
 
@@ -54,7 +55,7 @@ def alarm(
     """``suffix`` ends the alarm's name, under which docs/runbook.md has it; ``what`` begins its description."""
     cloudwatch.CfnAlarm(
         scope,
-        "".join(part.capitalize() for part in ("alarm", *suffix.replace("_", "-").split("-"))),
+        camel(f"alarm-{suffix}"),
         alarm_name=settings.name(suffix),
         alarm_description=f"{what}. docs/runbook.md says what to do",
         namespace=counted.namespace,

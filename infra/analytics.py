@@ -7,6 +7,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.names import camel
 from infra.questions import load_questions
 from infra.settings import Settings
 
@@ -28,7 +29,7 @@ class Analytics(Construct):
         for question in load_questions():
             query = athena.CfnNamedQuery(
                 self,
-                "".join(part.capitalize() for part in question.name.split("_")),
+                camel(question.name),
                 name=question.name,
                 description=f"{question.title} (For {question.role}.)",
                 database=settings.database("curated"),

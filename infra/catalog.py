@@ -13,6 +13,7 @@ from constructs import Construct
 from crawlers import Crawler, table_input
 from infra.crawl_events import CrawlEvents
 from infra.functions import Surroundings
+from infra.names import camel
 from infra.policies import Permission, allow, role, use_key
 from infra.storage import Storage
 
@@ -33,11 +34,6 @@ _CRAWLER_LOGS = "/aws-glue/crawlers"
 def warehouse(lake: s3.IBucket) -> str:
     """Where Iceberg keeps its tables."""
     return f"s3://{lake.bucket_name}/warehouse/"
-
-
-def camel(zone: str) -> str:
-    """`CuratedDeid` for `curated_deid`: names of constructs and outputs hold letters only."""
-    return "".join(part.capitalize() for part in zone.split("_"))
 
 
 class Catalog(Construct):
@@ -142,7 +138,7 @@ class Crawlers(Construct):
             queue = events.by_crawler[declared.name] if events else None
             crawler = glue.CfnCrawler(
                 self,
-                "".join(part.capitalize() for part in declared.name.split("-")),
+                camel(declared.name),
                 name=settings.name(declared.name),
                 description=declared.description,
                 role=crawling.role_arn,

@@ -17,6 +17,7 @@ from constructs import Construct
 from infra.api.description import STAGE
 from infra.console_page import API_PATH, INDEX, content_security_policy
 from infra.control import ControlPlane
+from infra.names import camel
 from infra.policies import accept
 from infra.settings import Settings
 from infra.storage import Storage, removal
@@ -90,7 +91,7 @@ class ConsoleSite(Construct):
     def _bucket(self, purpose: str, ownership: s3.ObjectOwnership) -> s3.Bucket:
         bucket = s3.Bucket(
             self,
-            "".join(part.capitalize() for part in purpose.split("-")),
+            camel(purpose),
             bucket_name=self._settings.bucket(purpose),
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,

@@ -11,6 +11,7 @@ from infra.access import Access
 from infra.catalog import TWIN_ZONE, Catalog
 from infra.export import Export
 from infra.functions import PackagedFunction, Surroundings
+from infra.names import camel
 from infra.policies import Permission, allow, use_key
 from infra.rest_api import RestApi
 from infra.sockets import Sockets
@@ -93,7 +94,7 @@ class ControlPlane(Construct):
         """An Express machine on the profiles and the users."""
         return DefinedStateMachine(
             self,
-            "".join(part.capitalize() for part in file.split("_")),
+            camel(file),
             self._given,
             self._settings.name(file.replace("_", "-")),
             DEFINITIONS / f"{file}.asl.json",

@@ -14,6 +14,7 @@ from constructs import Construct
 from crawlers import Crawler, EventQueue
 from infra.alarm import Counted, Limit, alarm
 from infra.functions import Surroundings
+from infra.names import camel
 from infra.policies import Permission, allow
 from infra.queues import MAX_RECEIVES, dead_letter_queue
 from infra.storage import Storage
@@ -73,7 +74,7 @@ class CrawlEvents(Construct):
     def _queue(self, crawler: Crawler) -> tuple[sqs.Queue, sqs.Queue]:
         settings, key = self._given.settings, self._given.key
         name = settings.name(crawler.event_queue)
-        id_ = "".join(part.capitalize() for part in crawler.name.split("-"))
+        id_ = camel(crawler.name)
         dead_letters = dead_letter_queue(self, f"{id_}DeadLetters", f"{name}-dlq", key)
         queue = sqs.Queue(
             self,

@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.item_keys import table_keys
+from infra.names import camel
 from infra.policies import accept
 from infra.settings import Settings, SettingsError
 from infra.storage import removal
@@ -78,15 +79,11 @@ class ItemTables(Construct):
         self.tables: dict[str, dynamodb.ITable] = {
             name: self._existing(name, settings.existing_streams[name])
             if name in settings.existing_streams
-            else table(self, _construct_id(name), name, keys[name], settings, key, stream=True)
+            else table(self, camel(name, "-"), name, keys[name], settings, key, stream=True)
             for name in sorted(keys)
         }
 
     def _existing(self, name: str, stream_arn: str) -> dynamodb.ITable:
         return dynamodb.Table.from_table_attributes(
-            self, _construct_id(name), table_name=name, table_stream_arn=stream_arn
+            self, camel(name, "-"), table_name=name, table_stream_arn=stream_arn
         )
-
-
-def _construct_id(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("-"))

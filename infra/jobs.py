@@ -9,6 +9,7 @@ from constructs import Construct
 
 from infra.catalog import Catalog, glue_logs, warehouse
 from infra.functions import Surroundings
+from infra.names import camel
 from infra.packaging import job_modules, job_script, package_jobs
 from infra.policies import Permission, allow, ask_lake_formation, role, use_key
 from infra.storage import Storage
@@ -140,7 +141,7 @@ class Jobs(Construct):
         for name in JOBS:
             job = glue.CfnJob(
                 self,
-                "".join(part.capitalize() for part in name.split("-")),
+                camel(name),
                 name=settings.name(name),
                 description=f"glue_jobs/{name.replace('-', '_')}.py of Watershed",
                 role=(erasing if name == ERASE else running).role_arn,

@@ -16,6 +16,7 @@ from constructs import Construct
 from infra.api.description import STAGE, Wiring, openapi
 from infra.api.operations import OPERATIONS, START
 from infra.functions import PackagedFunction, Surroundings
+from infra.names import camel
 from infra.policies import Permission, accept, allow, role
 from infra.vended_logs import vended_log_group
 
@@ -102,7 +103,7 @@ class RestApi(Construct):
         for name, each in functions.items():
             lambda_.CfnPermission(
                 self,
-                f"Invoke{''.join(part.capitalize() for part in name.split('_'))}",
+                f"Invoke{camel(name)}",
                 action="lambda:InvokeFunction",
                 function_name=each.arn,
                 principal="apigateway.amazonaws.com",
@@ -123,7 +124,7 @@ class RestApi(Construct):
     def _role(self, name: str, permissions: Sequence[Permission]) -> iam.IRole:
         whole = self._settings.name(f"api-{name}")
         return role(
-            Construct(self, "".join(part.capitalize() for part in name.split("-"))),
+            Construct(self, camel(name)),
             whole,
             # The trust that the gateway's documentation gives: it is not said to tell for whom it asks.
             iam.ServicePrincipal("apigateway.amazonaws.com"),

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from crawlers import load_crawlers
 from infra.analytics import Analytics
-from infra.catalog import Catalog, Crawlers, camel
+from infra.catalog import Catalog, Crawlers
 from infra.change_feed import change_feed
 from infra.console import ConsoleSite
 from infra.control import ControlPlane
@@ -25,6 +25,7 @@ from infra.healthlake import healthlake_datastore
 from infra.item_tables import ItemTables
 from infra.jobs import Jobs, SecurityConfiguration, Workflow
 from infra.landing import LandItems
+from infra.names import camel
 from infra.people import People
 from infra.run_schedule import RunSchedule
 from infra.settings import Settings, SettingsError

@@ -40,7 +40,7 @@ def exact_decimals(text: str, need: Need) -> str:
         if _told_apart_by_holder(key, places):
             suspects.extend(_suspect(holder, key) for holder in sorted(holders))
         else:
-            suspects.append(pattern)
+            suspects.append(_suspect_key(key))
     if not suspects:
         return text
     searched = " OR ".join(f"{text} RLIKE {quote_text(pattern)}" for pattern in suspects)
@@ -60,3 +60,8 @@ def _suspect(holder: str, key: str) -> str:
     It may find lines that have no lossy number (a Quantity that begins with its unit), but misses none that do.
     """
     return rf'"{holder}"(?!\s*+:\s*+\{{\s*+"{key}"\s*+:\s*+{_PLAIN})'
+
+
+def _suspect_key(key: str) -> str:
+    """A pattern that finds the key before anything but a plain number or a text: cheaper than one for lossy numbers."""
+    return rf'"{key}"\s*+:\s*+(?!"|{_PLAIN})'

@@ -16,6 +16,7 @@ from glue_jobs.conform.item_values import column_type
 from glue_jobs.conform.item_versions import CHANGE_COLUMNS, VERSION_COLUMNS
 from glue_jobs.lake.errors import LakeError, Terminal
 from glue_jobs.lake.keys import in_slots, slots_taken, taken_flags
+from glue_jobs.lake.merge import merge_into
 from glue_jobs.lake.tables import (
     Column,
     TableSpec,
@@ -137,24 +138,13 @@ def _write(
 
     ``taken`` flags the slots that the keys of the rows fall into.
     """
-    names = [quoted(name) for name in spark.table(table).columns]
     if current_snapshot(iceberg_table(spark, table)) is None:
         if adds:
-            rows.where(f"not {removes}").select(*names).writeTo(table).append()
+            rows.where(f"not {removes}").select(*map(quoted, spark.table(table).columns)).writeTo(
+                table
+            ).append()
         return
-    source = f"_news_of_{table.rpartition('.')[2]}"
-    rows.createOrReplaceTempView(source)
-    try:
-        spark.sql(
-            f"merge into {table} t using {source} s"
-            f" on {' and '.join(f't.{quoted(name)} = s.{quoted(name)}' for name in key)}"
-            f"{' and ' + change.format('t') + ' = ' + change.format('s') if change else ''}"
-            f" and {in_slots(key)}"
-            f" when matched and s.{removes} then delete"
-            f" when matched then update set {', '.join(f't.{name} = s.{name}' for name in names)}"
-            f" when not matched and not s.{removes} then"
-            f" insert ({', '.join(names)}) values ({', '.join(f's.{name}' for name in names)})",
-            args={"taken": taken},
-        )
-    finally:
-        spark.catalog.dropTempView(source)
+    on = [f"t.{quoted(name)} = s.{quoted(name)}" for name in key]
+    if change:
+        on.append(f"{change.format('t')} = {change.format('s')}")
+    merge_into(spark, rows, table, [*on, in_slots(key)], removes, taken)

@@ -153,15 +153,31 @@ def _merge(
         on.append(f"({policy.within})")
     if taken is not None:
         on.append(in_slots(policy.key))
+    merge_into(spark, changes, table, on, policy.removes, taken)
+
+
+def merge_into(
+    spark: SparkSession,
+    rows: DataFrame,
+    table: str,
+    on: Sequence[str],
+    removes: str,
+    taken: bytearray | None = None,
+) -> None:
+    """One ``MERGE`` in one commit: a row ``s`` replaces the table's row ``t`` that it matches ``on``, or is inserted
+    where there is none; where ``removes``, a condition on ``rows``, holds, it deletes.
+
+    ``rows`` has the table's columns, and may have more; ``taken`` is the parameter of ``keys.in_slots``.
+    """
+    names = [quoted(name) for name in spark.table(table).columns]
     source = f"{_SOURCE}_{table.rpartition('.')[2]}"
-    changes.withColumn("_removes", F.expr(policy.removes)).createOrReplaceTempView(source)
-    names = [quoted(name) for name in changes.columns]
+    rows.withColumn("_removes", F.expr(removes)).createOrReplaceTempView(source)
     try:
         spark.sql(
             f"merge into {table} t using {source} s on {' and '.join(on)}"
-            " when matched and s._removes then delete"
+            f" when matched and s._removes then delete"
             f" when matched then update set {', '.join(f't.{name} = s.{name}' for name in names)}"
-            " when not matched and not s._removes then"
+            f" when not matched and not s._removes then"
             f" insert ({', '.join(names)}) values ({', '.join(f's.{name}' for name in names)})",
             args=None if taken is None else {"taken": taken},
         )

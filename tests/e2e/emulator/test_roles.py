@@ -64,7 +64,8 @@ REACH: dict[str, set[str]] = {
         "get exports/exports", "get exports/manifests", "get landing/fhir", "put landing/fhir",
     },
     "publish-resources": {"get landing/fhir", "put events watershed-resources"},
-    "list-tables": {"list conformed tables", "list curated tables"},
+    # Names of tables, the twin's too, and what they say of themselves: no rows.
+    "list-tables": {"list conformed tables", "list curated tables", "list curated_deid tables"},
     "list-quarantine": {"list landing/quarantine"},
     "shape-token": {"get analysts"},
     "keep-roster": {"put connections", "delete connections"},

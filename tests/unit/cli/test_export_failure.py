@@ -27,7 +27,7 @@ class Execution:
     [
         ("InvalidRequest: mode takes full or incremental", "watershed export --help"),
         ("ExportFailed: the job failed", "the next export repeats it: watershed export"),
-        (f"States.TaskFailed: x. Export job {JOB} is not lost: …", f"watershed export --redrive {JOB} "),
+        (f"States.TaskFailed: x | Export job {JOB} is not lost: …", f"watershed export --redrive {JOB} "),
     ],
 )
 def test_a_failed_export_says_what_to_do(cause: str, remedy: str) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from aws_cdk import Duration, RemovalPolicy
-from aws_cdk import aws_iam as iam
+from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -16,7 +15,7 @@ from infra.alarm import Counted, Limit, alarm
 from infra.functions import Surroundings
 from infra.names import camel
 from infra.policies import Permission, allow
-from infra.queues import MAX_RECEIVES, dead_letter_queue
+from infra.queues import Keeping, dead_letter_queue, let_send, private_queue
 from infra.storage import Storage
 
 _RETENTION_DAYS = 14
@@ -76,31 +75,12 @@ class CrawlEvents(Construct):
         name = settings.name(crawler.event_queue)
         id_ = camel(crawler.name)
         dead_letters = dead_letter_queue(self, f"{id_}DeadLetters", f"{name}-dlq", key)
-        queue = sqs.Queue(
-            self,
-            id_,
-            queue_name=name,
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=key,
-            enforce_ssl=True,
-            retention_period=Duration.days(_RETENTION_DAYS),
-            visibility_timeout=Duration.minutes(_VISIBILITY_MINUTES),
-            dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=MAX_RECEIVES),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-        queue.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="Notifications",
-                principals=[iam.ServicePrincipal("s3.amazonaws.com")],
-                actions=["sqs:SendMessage"],
-                resources=[queue.queue_arn],
-                # By its name: the bucket itself waits for this policy.
-                conditions={
-                    "ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{settings.bucket('landing')}"},
-                    "StringEquals": {"aws:SourceAccount": settings.account},
-                },
-            )
-        )
+        retention, unseen = Duration.days(_RETENTION_DAYS), Duration.minutes(_VISIBILITY_MINUTES)
+        queue = private_queue(self, id_, name, key, Keeping(retention, unseen, dead_letters))
+        # By its name: the bucket itself waits for this policy.
+        bucket = {"ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{settings.bucket('landing')}"}}
+        own_account = {"StringEquals": {"aws:SourceAccount": settings.account}}
+        let_send(queue, "Notifications", "s3", {**bucket, **own_account})
         return queue, dead_letters
 
     def permission(self) -> Permission:

@@ -15,7 +15,7 @@ from infra.export_alarms import ExportAlarms
 from infra.functions import PackagedFunction, Surroundings
 from infra.item_tables import table
 from infra.policies import Permission, allow, consume, role, use_key
-from infra.queues import WorkQueue
+from infra.queues import WorkQueue, let_send
 from infra.resource_events import ResourceEvents
 from infra.state_machine import DEFINITIONS, DefinedStateMachine
 from infra.storage import Storage
@@ -382,12 +382,9 @@ class Export(Construct):
             principal="events.amazonaws.com",
             source_arn=rule.attr_arn,
         )
-        self.poll_queue.dead_letters.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="UndeliverableEvents",
-                principals=[iam.ServicePrincipal("events.amazonaws.com")],
-                actions=["sqs:SendMessage"],
-                resources=[self.poll_queue.dead_letters.queue_arn],
-                conditions={"ArnEquals": {"aws:SourceArn": self._settings.arn("events", f"rule/{name}")}},
-            )
+        let_send(
+            self.poll_queue.dead_letters,
+            "UndeliverableEvents",
+            "events",
+            {"ArnEquals": {"aws:SourceArn": self._settings.arn("events", f"rule/{name}")}},
         )

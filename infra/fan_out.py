@@ -6,16 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_pipes as pipes
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.functions import PackagedFunction, Surroundings
 from infra.item_tables import table as make_table
 from infra.pipes import StreamPipe, Target, short_name
 from infra.policies import accept, allow, consume
-from infra.queues import WorkQueue, dead_letter_queue
+from infra.queues import WorkQueue, dead_letter_queue, let_send
 from schemas.declaration import snake_case
 from schemas.item_type import ItemType
 
@@ -142,7 +140,7 @@ class FanOut(Construct):
         rule.add_resource_dependency(bus)
         rule_arn = settings.arn("events", f"rule/{self.bus_name}/{name}")
         for each in (queue.queue, queue.dead_letters):
-            _accept_events(each, rule_arn)
+            let_send(each, "ChangesOfTheRule", "events", {"ArnEquals": {"aws:SourceArn": rule_arn}})
         return queue
 
     def _consume(self, queues: Iterable[WorkQueue]) -> None:
@@ -164,15 +162,3 @@ class FanOut(Construct):
             queue.consumed_by(
                 record.function, batch_size=CONSUMER_BATCH, window_seconds=CONSUMER_WINDOW_SECONDS
             )
-
-
-def _accept_events(queue: sqs.Queue, rule_arn: str) -> None:
-    queue.add_to_resource_policy(
-        iam.PolicyStatement(
-            sid="ChangesOfTheRule",
-            principals=[iam.ServicePrincipal("events.amazonaws.com")],
-            actions=["sqs:SendMessage"],
-            resources=[queue.queue_arn],
-            conditions={"ArnEquals": {"aws:SourceArn": rule_arn}},
-        )
-    )

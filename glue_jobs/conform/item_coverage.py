@@ -75,7 +75,7 @@ def coverage_prefix(table_name: str) -> str:
 def landed_exports(run: Run, table_name: str) -> Exports:
     """The exports of a table. To be listed before the landing objects are, so that an export that is
     complete here has all its lines among them."""
-    from glue_jobs.lake.ledger import new_objects, uris
+    from glue_jobs.lake.ledger import unconsumed, uris
     from glue_jobs.lake.listing import list_objects
 
     prefix = coverage_prefix(table_name)
@@ -83,4 +83,4 @@ def landed_exports(run: Run, table_name: str) -> Exports:
     if not listed:
         return Exports()
     texts = run.spark.read.text(uris(listed, run.arguments.landing_uri), wholetext=True).collect()
-    return Exports([Coverage.from_json(row.value) for row in texts], new_objects(run, prefix, (".json",)))
+    return Exports([Coverage.from_json(row.value) for row in texts], unconsumed(run, prefix, listed))

@@ -140,9 +140,8 @@ def _write(
     """
     if current_snapshot(iceberg_table(spark, table)) is None:
         if adds:
-            rows.where(f"not {removes}").select(*map(quoted, spark.table(table).columns)).writeTo(
-                table
-            ).append()
+            names = [quoted(name) for name in spark.table(table).columns]
+            rows.where(f"not {removes}").select(*names).writeTo(table).append()
         return
     on = [f"t.{quoted(name)} = s.{quoted(name)}" for name in key]
     if change:

@@ -67,7 +67,7 @@ def news(
     """
     days = run.arguments.recent_days
     if days is None:
-        return News(tuple(new_objects(run, zone, suffixes, again or _never)))
+        return News(tuple(new_objects(run, zone, suffixes, again)))
     if not run.arguments.full and not again:
         since = run.started_at.date() - timedelta(days=days)
         # What was consumed before its day, by whatever clock, is consumed again, which does no harm.
@@ -77,29 +77,35 @@ def news(
             listed = list_recent(run.spark, run.arguments.landing_uri, zone, suffixes, since)
             return News(tuple(each for each in listed if each.identity not in known))
     swept = LandingObject(zone, 0, int(run.started_at.timestamp() * 1000))
-    return News(tuple(new_objects(run, zone, suffixes, again or _never)), swept)
-
-
-def _never(_: LandingObject) -> bool:
-    return False
+    return News(tuple(new_objects(run, zone, suffixes, again)), swept)
 
 
 def new_objects(
     run: Run,
     prefix: str,
     suffixes: tuple[str, ...] = (".ndjson", ".ndjson.gz"),
-    again: Callable[[LandingObject], bool] = _never,
+    again: Callable[[LandingObject], bool] | None = None,
 ) -> list[LandingObject]:
-    """The objects below ``prefix`` that ``run.job`` has not consumed in their present version, by key.
+    """The objects below ``prefix`` that ``run.job`` has not consumed: ``unconsumed`` of all of them, by key."""
+    listed = list_objects(run.spark, run.arguments.landing_uri, prefix, suffixes)
+    return unconsumed(run, prefix, listed, again)
+
+
+def unconsumed(
+    run: Run,
+    prefix: str,
+    listed: list[LandingObject],
+    again: Callable[[LandingObject], bool] | None = None,
+) -> list[LandingObject]:
+    """Of the objects listed below ``prefix`` those that ``run.job`` has not consumed in their present version.
 
     A replaced object (other size or time) is new again: merging it again does no harm. With ``--full
     true`` every object is new; so are those that ``again`` says are wanted again.
     """
-    listed = list_objects(run.spark, run.arguments.landing_uri, prefix, suffixes)
     if run.arguments.full or not listed:
         return listed
     known = _consumed(run, prefix)
-    return [each for each in listed if each.identity not in known or again(each)]
+    return [each for each in listed if each.identity not in known or (again is not None and again(each))]
 
 
 def _consumed(run: Run, prefix: str, since: date | None = None) -> set[tuple[str, int, str]]:

@@ -73,10 +73,14 @@ def list_recent(
             folders = []
             for path, name in (folder for _, below in walked for folder in below):
                 time = _TIME.search(name)
-                if time is None or (not time["day"] and _named(time) >= _as_named(since, time)):
+                if time is None:
                     folders.append((path, name))
-                elif time["day"] and _named(time) >= _as_named(since, time):
+                elif _named(time) < _as_named(since, time):
+                    continue
+                elif time["day"]:
                     days.append(name)
+                else:
+                    folders.append((path, name))
         found += (
             each for day in pool.map(lambda day: list_objects(spark, landing_uri, day), days) for each in day
         )

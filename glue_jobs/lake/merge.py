@@ -175,9 +175,9 @@ def merge_into(
     try:
         spark.sql(
             f"merge into {table} t using {source} s on {' and '.join(on)}"
-            f" when matched and s._removes then delete"
+            " when matched and s._removes then delete"
             f" when matched then update set {', '.join(f't.{name} = s.{name}' for name in names)}"
-            f" when not matched and not s._removes then"
+            " when not matched and not s._removes then"
             f" insert ({', '.join(names)}) values ({', '.join(f's.{name}' for name in names)})",
             args=None if taken is None else {"taken": taken},
         )

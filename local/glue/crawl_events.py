@@ -57,25 +57,26 @@ def read_events(url: str, sqs: SQSClient, at_most: int) -> Events:
 
 def delete_events(url: str, events: Events, sqs: SQSClient) -> None:
     """Done with: the next crawl does not see them."""
-    for start in range(0, len(events.receipts), _BATCH):
-        receipts = events.receipts[start : start + _BATCH]
+    for batch in _batches(events):
         sqs.delete_message_batch(
-            QueueUrl=url,
-            Entries=[{"Id": str(at), "ReceiptHandle": receipt} for at, receipt in enumerate(receipts)],
+            QueueUrl=url, Entries=[{"Id": id_, "ReceiptHandle": receipt} for id_, receipt in batch]
         )
 
 
 def give_back(url: str, events: Events, sqs: SQSClient) -> None:
     """Not done with: the next crawl sees them at once."""
-    for start in range(0, len(events.receipts), _BATCH):
-        receipts = events.receipts[start : start + _BATCH]
+    for batch in _batches(events):
         sqs.change_message_visibility_batch(
             QueueUrl=url,
-            Entries=[
-                {"Id": str(at), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
-                for at, receipt in enumerate(receipts)
-            ],
+            Entries=[{"Id": id_, "ReceiptHandle": receipt, "VisibilityTimeout": 0} for id_, receipt in batch],
         )
+
+
+def _batches(events: Events) -> Iterator[list[tuple[str, str]]]:
+    """The receipts, as many as one request takes at a time, each with an id for the request."""
+    named = [(str(at), receipt) for at, receipt in enumerate(events.receipts)]
+    for start in range(0, len(named), _BATCH):
+        yield named[start : start + _BATCH]
 
 
 def _objects(body: str) -> Iterator[tuple[str, str]]:

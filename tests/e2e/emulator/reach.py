@@ -107,6 +107,17 @@ def calls(emulator: Emulator, settings: Settings) -> Iterator[Call]:
     yield "become the jobs", "sts", "assume_role", {"RoleArn": role, "RoleSessionName": "probe"}
 
 
+LANDING_ZONES = (
+    "items",
+    "fhir",
+    "fhir_changes",
+    "quarantine/source=items",
+    "quarantine/source=fhir_changes",
+    "replayed",
+)
+"""The folders of the landing zone that a reader of all of it reaches."""
+
+
 class Reach:
     """Tells of a role of the stack, by its name after the prefix, which calls are not refused to it."""
 

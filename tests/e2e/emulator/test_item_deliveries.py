@@ -18,7 +18,7 @@ from local.emulator import Emulator
 from local.emulator.environment import Options
 from schemas.item_type import load_item_types
 from tests.e2e.emulator.conftest import until
-from tests.e2e.emulator.reach import Reach
+from tests.e2e.emulator.reach import LANDING_ZONES, Reach
 from tests.unit.infra.assemblies import SHARED
 from tests.unit.items.records import LANDED_ONCE, patient, registry_key
 
@@ -166,14 +166,6 @@ def test_crawls_after_the_first_go_by_what_s3_tells(stack: tuple[Emulator, Stack
 
 
 _LANDING = {"put landing/items", "put landing/quarantine/source=items"}
-_ZONES = (
-    "items",
-    "fhir",
-    "fhir_changes",
-    "quarantine/source=items",
-    "quarantine/source=fhir_changes",
-    "replayed",
-)
 _CONSUMED = ("changes-address", "changes-patient", "changes-site-activity")
 REACH: dict[str, set[str]] = {
     "partition-item-changes": _LANDING,
@@ -189,7 +181,7 @@ REACH: dict[str, set[str]] = {
     },  # Firehose asks for a right to list, of the whole bucket
     "land-registry": {"send parked-changes"},
     "crawl": {
-        *(f"get landing/{zone}" for zone in _ZONES),
+        *(f"get landing/{zone}" for zone in LANDING_ZONES),
         *(
             f"{verb} landing-{source}-events{end}"
             for verb in ("see", "consume")

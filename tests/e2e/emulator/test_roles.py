@@ -10,21 +10,11 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.emulator.conftest import Deployed
-from tests.e2e.emulator.reach import Reach
+from tests.e2e.emulator.reach import LANDING_ZONES, Reach
 
 pytestmark = pytest.mark.e2e
 
-_LANDING = {
-    f"get landing/{zone}"
-    for zone in (
-        "items",
-        "fhir",
-        "fhir_changes",
-        "quarantine/source=items",
-        "quarantine/source=fhir_changes",
-        "replayed",
-    )
-}
+_LANDING = {f"get landing/{zone}" for zone in LANDING_ZONES}
 _LAKE = [f"lake/warehouse/watershed_{zone}" for zone in ("conformed", "curated", "curated_deid", "ops")]
 _JOBS = {
     *_LANDING,

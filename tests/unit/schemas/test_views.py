@@ -122,11 +122,15 @@ def test_a_code_of_a_coding_has_its_system_and_display_beside_it(view: View) -> 
             assert {f"{coding}.system", f"{coding}.display"} <= paths, column.name
 
 
+def spark_types(view: View) -> dict[str, str]:
+    """The Spark type of each column."""
+    return {each.name: each.spark_type for each in compile_views([view.definition]).views[view.name].outputs}
+
+
 @each_view
 def test_what_is_typed_keeps_its_precision_beside_it(view: View) -> None:
     """A dateTime that is read as a day or a moment loses what does not fit: the text stays beside it."""
-    definition = compile_views([view.definition]).views[view.name]
-    kinds = {output.name: output.spark_type for output in definition.outputs}
+    kinds = spark_types(view)
     texts = {column.path for column in view.columns if kinds[column.name] == "STRING"}
     for column in view.columns:
         if column.type in ("date", "dateTime") and kinds[column.name] in ("DATE", "TIMESTAMP"):
@@ -136,8 +140,7 @@ def test_what_is_typed_keeps_its_precision_beside_it(view: View) -> None:
 @each_view
 def test_a_moment_whose_day_alone_is_known_keeps_the_day(view: View) -> None:
     """`2026-03-01` is no moment: a dateTime that is read as one is read as a day beside it."""
-    definition = compile_views([view.definition]).views[view.name]
-    kinds = {output.name: output.spark_type for output in definition.outputs}
+    kinds = spark_types(view)
     days = {column.path for column in view.columns if kinds[column.name] == "DATE"}
     for column in view.columns:
         if column.type == "dateTime" and kinds[column.name] == "TIMESTAMP":

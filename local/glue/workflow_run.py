@@ -20,6 +20,7 @@ _log = logging.getLogger("watershed.glue")
 
 _POLL_SECONDS = 0.2
 _ENDED_JOB = ("SUCCEEDED", "FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED")
+_ENDED = (*_ENDED_JOB, "CANCELLED")
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,22 @@ class WorkflowRun:
         waiting = list(actions)
         while waiting:
             action = waiting.pop(0)
+            under_way = self._is_under_way(action.node)
             problem = self._start_one(action)
             if problem:
                 _log.warning("workflow %s: %s did not start: %s", self.workflow, action.node.name, problem)
+                if under_way:  # what this run started before goes on, and the run with it
+                    continue
                 self._details[action.node] = {"State": "ERROR", "ErrorMessage": problem}
                 state = "FAILED" if action.node.kind == "CRAWLER" else "ERROR"
                 waiting.extend(walk.ended(action.node, state))
+
+    def _is_under_way(self, node: Node) -> bool:
+        """Whether this run started the node and has not seen it end."""
+        details = self._details.get(node)
+        if details is None:
+            return False
+        return (details.get("JobRunState") or details.get("State") or "RUNNING") not in _ENDED
 
     def _start_one(self, action: Action) -> str:
         """Start a node; what went wrong, or nothing."""

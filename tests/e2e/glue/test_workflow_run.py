@@ -197,6 +197,8 @@ def test_a_workflow_that_starts_a_crawler_twice_at_once_says_so(stack: Stack) ->
     run = run_workflow(stack, "twice")
     assert run["Status"] == "COMPLETED"
     assert run["Statistics"]["TotalActions"] == 1
+    assert run["Statistics"]["SucceededActions"] == 1, "the first start goes on, and the run until it ends"
+    assert stack.glue.get_crawler(Name="landing-items")["Crawler"]["State"] == "READY"
 
 
 def test_a_workflow_without_a_start_ends_in_error(stack: Stack) -> None:

@@ -80,6 +80,8 @@ class SparkJobs:
         self._idle_seconds = idle_seconds
         self._code = code
         self._waiting: queue.Queue[_Run | _Warm | None] = queue.Queue()
+        self._runs: dict[str, _Run] = {}
+        """Those that have not ended, by id; guarded by the lock. What is taken from the queue is here still."""
         self._working = _Working()
         self._lock = threading.Lock()
         self._closed = False
@@ -96,22 +98,21 @@ class SparkJobs:
     ) -> None:
         """Queue a run of ``job`` (as ``GetJob`` shows it); ``arguments`` are those of ``StartJobRun``."""
         merged = {**job.get("DefaultArguments", {}), **arguments}
-        self._waiting.put(_Run(job, run_id, merged, on_start, on_end))
+        run = _Run(job, run_id, merged, on_start, on_end)
+        with self._lock:
+            self._runs[run_id] = run
+        self._waiting.put(run)
 
     def stop(self, run_id: str) -> bool:
         """Stop a run, queued or under way, whose end is then STOPPED; False where there is none."""
         with self._lock:
-            under_way = self._working.run
-            if under_way is not None and under_way.run_id == run_id:
-                under_way.stopped = True
-                if self._working.process is not None:
-                    self._working.process.kill("Stopped")
-                return True
-            for queued in list(self._waiting.queue):
-                if isinstance(queued, _Run) and queued.run_id == run_id:
-                    queued.stopped = True
-                    return True
-            return False
+            run = self._runs.get(run_id)
+            if run is None:
+                return False
+            run.stopped = True
+            if self._working.run is run and self._working.process is not None:
+                self._working.process.kill("Stopped")
+            return True
 
     def warm(self) -> None:
         """Have the worker up by the time a job comes."""
@@ -150,29 +151,29 @@ class SparkJobs:
                 continue
             with self._lock:
                 self._working.run = run
+            started = time.monotonic()
             end = self._outcome(run)
             with self._lock:
                 self._working.run = None
                 self._working.idle_since = time.monotonic()
+                del self._runs[run.run_id]
+                if run.stopped:
+                    end = JobEnd("STOPPED")
+            seconds = time.monotonic() - started
+            _log.info("job %s, run %s: %s in %.1f s", run.job.get("Name"), run.run_id, end.state, seconds)
             tell(run.on_end, end)
 
     def _outcome(self, run: _Run) -> JobEnd:
-        started = time.monotonic()
         try:
-            end = JobEnd("STOPPED") if run.stopped else self._run(run)
+            return JobEnd("STOPPED") if run.stopped else self._run(run)
         except GlueHostError as problem:
-            end = JobEnd("FAILED", str(problem))
+            return JobEnd("FAILED", str(problem))
         except Exception as problem:
             # The thread serves every later run too: whatever went wrong is this run's end, not its own.
             _log.exception("run %s: the host failed", run.run_id)
-            end = JobEnd(
+            return JobEnd(
                 "FAILED", f"{type(problem).__name__} around the job; the emulator's log has the details"
             )
-        if run.stopped:
-            end = JobEnd("STOPPED")
-        seconds = time.monotonic() - started
-        _log.info("job %s, run %s: %s in %.1f s", run.job.get("Name"), run.run_id, end.state, seconds)
-        return end
 
     def _run(self, run: _Run) -> JobEnd:
         tell(run.on_start)

@@ -93,9 +93,6 @@ class WorkflowRun:
             for node in walk.running:
                 state = self._ended_state(node)
                 if state is not None:
-                    if walk.stopping and node.kind == "CRAWLER":
-                        # What it shows as its last crawl is the one before.
-                        state = "CANCELLED"
                     self._start(walk.ended(node, state), walk)
             self._report(walk, raw, "STOPPING" if walk.stopping else "RUNNING")
         self._report(walk, raw, "STOPPED" if walk.stopping else "COMPLETED", ended=True)

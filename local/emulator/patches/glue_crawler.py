@@ -2,12 +2,14 @@
 
 The emulator's crawler is `RUNNING` for five seconds, finds nothing, and `SUCCEEDED`. Here the crawl is
 handed to the Glue host: `State` is `RUNNING` until it ends, then `READY` with its `LastCrawl`. As on AWS,
-starting a crawler that is not `READY` is a `CrawlerRunningException`.
+starting a crawler that is not `READY` is a `CrawlerRunningException`, and one that is stopped is `STOPPING` until
+its crawl has ended, which is `CANCELLED`.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -17,6 +19,9 @@ from local.emulator.glue_host import CrawlEnd
 _log = logging.getLogger("watershed.glue")
 
 LOG_GROUP = "/aws-glue/crawlers"
+
+_records = threading.Lock()
+"""Requests have a thread each: of two that start a crawler, one finds it `RUNNING`."""
 
 
 def finish(crawler: dict[str, Any], started: float, status: str, message: str, log_stream: str) -> None:
@@ -35,6 +40,15 @@ def finish(crawler: dict[str, Any], started: float, status: str, message: str, l
     crawler["State"] = "READY"
 
 
+def ask_to_stop(crawler: dict[str, Any]) -> bool:
+    """Whether it crawled, and is now `STOPPING`."""
+    with _records:
+        if crawler["State"] != "RUNNING":
+            return False
+        crawler["State"] = "STOPPING"
+        return True
+
+
 def _start_crawler(request: dict[str, Any]) -> Any:
     from ministack.core.responses import error_response_json, json_response
     from ministack.services import glue
@@ -47,18 +61,22 @@ def _start_crawler(request: dict[str, Any]) -> Any:
         return error_response_json(
             "EntityNotFoundException", f"Crawler entry with name {name} does not exist", 400
         )
-    if crawler["State"] != "READY":
-        return error_response_json(
-            "CrawlerRunningException", f"Crawler with name {name} has already started", 400
-        )
-    started = time.time()
-    crawler["State"] = "RUNNING"
+    with _records:
+        if crawler["State"] != "READY":
+            return error_response_json(
+                "CrawlerRunningException", f"Crawler with name {name} has already started", 400
+            )
+        started = time.time()
+        crawler["State"] = "RUNNING"
 
     def on_end(end: CrawlEnd) -> None:
-        crawler["TablesUpdated"] = end.tables_updated
-        if end.status == "SUCCEEDED":
-            crawler[CRAWLED_WITH] = end.crawled_with
-        finish(crawler, started, end.status, end.error_message, end.log_stream)
+        with _records:
+            stopped = crawler["State"] == "STOPPING"
+            crawler["TablesUpdated"] = end.tables_updated
+            if end.status == "SUCCEEDED":
+                crawler[CRAWLED_WITH] = end.crawled_with
+            status = "CANCELLED" if stopped else end.status
+            finish(crawler, started, status, end.error_message, end.log_stream)
 
     try:
         context.glue_host().start_crawler({**crawler}, on_end)
@@ -67,6 +85,23 @@ def _start_crawler(request: dict[str, Any]) -> Any:
         _log.exception("%s", problem)
         finish(crawler, started, "FAILED", problem, "")
         return error_response_json("InternalServiceException", problem, 500)
+    return json_response({})
+
+
+def _stop_crawler(request: dict[str, Any]) -> Any:
+    from ministack.core.responses import error_response_json, json_response
+    from ministack.services import glue
+
+    name = request.get("Name", "")
+    crawler = glue._crawlers.get(name)
+    if crawler is None:
+        return error_response_json(
+            "EntityNotFoundException", f"Crawler entry with name {name} does not exist", 400
+        )
+    if not ask_to_stop(crawler):
+        return error_response_json(
+            "CrawlerNotRunningException", f"Crawler with name {name} is not running", 400
+        )
     return json_response({})
 
 
@@ -96,4 +131,5 @@ def apply() -> None:
     from ministack.services import glue
 
     glue._start_crawler = _start_crawler
+    glue._stop_crawler = _stop_crawler
     glue._get_crawler_metrics = _get_crawler_metrics

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -22,6 +23,9 @@ from local.emulator.glue_host import JobEnd
 _log = logging.getLogger("watershed.glue")
 
 ENDED = ("SUCCEEDED", "FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED")
+
+_records = threading.RLock()
+"""Requests have a thread each, and ends come from the host's: a look at a record and its change belong together."""
 
 
 def _error(code: str, message: str, status: int = 400) -> Any:
@@ -37,12 +41,22 @@ def _going(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def finish(run: dict[str, Any], state: str, error_message: str) -> None:
     """Record the end of a run."""
     now = int(time.time())
-    run["ErrorMessage"] = error_message
-    run["CompletedOn"] = now
-    run["LastModifiedOn"] = now
-    run["ExecutionTime"] = now - run["StartedOn"]
-    # Last, since whoever polls takes the end of the state for the end of the record.
-    run["JobRunState"] = state
+    with _records:
+        run["ErrorMessage"] = error_message
+        run["CompletedOn"] = now
+        run["LastModifiedOn"] = now
+        run["ExecutionTime"] = now - run["StartedOn"]
+        # Last, since whoever polls takes the end of the state for the end of the record.
+        run["JobRunState"] = state
+
+
+def ask_to_stop(run: dict[str, Any]) -> bool:
+    """Whether it was going, and is now `STOPPING`."""
+    with _records:
+        if run["JobRunState"] in ENDED:
+            return False
+        run["JobRunState"] = "STOPPING"
+        return True
 
 
 def _announce(run: dict[str, Any]) -> None:
@@ -67,38 +81,21 @@ def _start_job_run(request: dict[str, Any]) -> Any:
     job = glue._jobs.get(name)
     if job is None:
         return _error("EntityNotFoundException", f"Job {name} not found")
-    runs: list[dict[str, Any]] = glue._job_runs.setdefault(name, [])
-    limit = int((job.get("ExecutionProperty") or {}).get("MaxConcurrentRuns", 1))
-    if len(_going(runs)) >= limit:
-        return _error("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
     arguments = dict(request.get("Arguments") or {})
-    now = int(time.time())
-    run: dict[str, Any] = {
-        "Id": f"jr_{secrets.token_hex(32)}",
-        "Attempt": 0,
-        "JobName": name,
-        "StartedOn": now,
-        "LastModifiedOn": now,
-        "CompletedOn": None,
-        "JobRunState": "STARTING",
-        "Arguments": arguments,
-        "ErrorMessage": "",
-        "PredecessorRuns": [],
-        "ExecutionTime": 0,
-        "Timeout": request.get("Timeout") or job.get("Timeout"),
-        "WorkerType": job.get("WorkerType"),
-        "NumberOfWorkers": job.get("NumberOfWorkers"),
-        "SecurityConfiguration": job.get("SecurityConfiguration") or None,
-        "GlueVersion": job.get("GlueVersion"),
-        "LogGroupName": "/aws-glue/jobs",
-    }
-    # The newest first: that is the order in which GetJobRuns lists them.
-    runs.insert(0, run)
+    run = _new_run(job, arguments, request.get("Timeout"))
+    limit = int((job.get("ExecutionProperty") or {}).get("MaxConcurrentRuns", 1))
+    with _records:
+        runs: list[dict[str, Any]] = glue._job_runs.setdefault(name, [])
+        if len(_going(runs)) >= limit:
+            return _error("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
+        # The newest first: that is the order in which GetJobRuns lists them.
+        runs.insert(0, run)
 
     def on_start() -> None:
-        if run["JobRunState"] == "STARTING":
-            run["JobRunState"] = "RUNNING"
-            run["LastModifiedOn"] = int(time.time())
+        with _records:
+            if run["JobRunState"] == "STARTING":
+                run["JobRunState"] = "RUNNING"
+                run["LastModifiedOn"] = int(time.time())
 
     def on_end(end: JobEnd) -> None:
         finish(run, end.state, end.error_message)
@@ -114,6 +111,29 @@ def _start_job_run(request: dict[str, Any]) -> Any:
     return json_response({"JobRunId": run["Id"]})
 
 
+def _new_run(job: dict[str, Any], arguments: dict[str, str], timeout: int | None) -> dict[str, Any]:
+    now = int(time.time())
+    return {
+        "Id": f"jr_{secrets.token_hex(32)}",
+        "Attempt": 0,
+        "JobName": job["Name"],
+        "StartedOn": now,
+        "LastModifiedOn": now,
+        "CompletedOn": None,
+        "JobRunState": "STARTING",
+        "Arguments": arguments,
+        "ErrorMessage": "",
+        "PredecessorRuns": [],
+        "ExecutionTime": 0,
+        "Timeout": timeout or job.get("Timeout"),
+        "WorkerType": job.get("WorkerType"),
+        "NumberOfWorkers": job.get("NumberOfWorkers"),
+        "SecurityConfiguration": job.get("SecurityConfiguration") or None,
+        "GlueVersion": job.get("GlueVersion"),
+        "LogGroupName": "/aws-glue/jobs",
+    }
+
+
 def _batch_stop_job_run(request: dict[str, Any]) -> Any:
     from ministack.core.responses import json_response
     from ministack.services import glue
@@ -123,8 +143,7 @@ def _batch_stop_job_run(request: dict[str, Any]) -> Any:
     stopped, errors = [], []
     for run_id in request.get("JobRunIds", []):
         run = by_id.get(run_id)
-        if run is not None and run["JobRunState"] not in ENDED:
-            run["JobRunState"] = "STOPPING"
+        if run is not None and ask_to_stop(run):
             context.glue_host().stop_job_run(run_id)
             stopped.append({"JobName": name, "JobRunId": run_id})
             continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,9 @@ from local.emulator.glue_host import WorkflowState
 _log = logging.getLogger("watershed.glue")
 
 ENDED = ("COMPLETED", "STOPPED", "ERROR")
+
+_records = threading.RLock()
+"""Requests have a thread each, and runs are walked on the host's: a look at a record and its change belong together."""
 
 _NO_ACTIONS = dict.fromkeys(
     (
@@ -62,10 +66,20 @@ def _shown(run: Mapping[str, Any], graph: bool) -> dict[str, Any]:
 
 
 def finish(run: dict[str, Any], status: str, error_message: str) -> None:
-    """Record the end of a run."""
-    run["CompletedOn"] = time.time()
-    run["ErrorMessage"] = error_message or None
-    run["Status"] = status
+    """Record the end of a run. One that was asked to stop did, though its last action ended by itself just then."""
+    with _records:
+        run["CompletedOn"] = time.time()
+        run["ErrorMessage"] = error_message or None
+        run["Status"] = "STOPPED" if (run["Status"], status) == ("STOPPING", "COMPLETED") else status
+
+
+def ask_to_stop(run: dict[str, Any]) -> bool:
+    """Whether it was going, and is now `STOPPING`."""
+    with _records:
+        if run["Status"] != "RUNNING":
+            return False
+        run["Status"] = "STOPPING"
+        return True
 
 
 def _at_the_limit(workflow: Mapping[str, Any], name: str) -> Any:
@@ -86,10 +100,11 @@ def _start(request: dict[str, Any]) -> Any:
     workflow = glue._workflows.get(name)
     if workflow is None:
         return _error("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
-    if busy := _at_the_limit(workflow, name):
-        return busy
     properties = {**workflow.get("DefaultRunProperties", {}), **(request.get("RunProperties") or {})}
-    run = _new_run(name, properties)
+    with _records:
+        if busy := _at_the_limit(workflow, name):
+            return busy
+        run = _new_run(name, properties)
     return _hand_over(workflow, run) or _ok({"RunId": run["WorkflowRunId"]})
 
 
@@ -123,8 +138,6 @@ def _hand_over(
         run["Graph"] = dict(state.graph)
         if state.ended:
             finish(run, state.status, state.error_message)
-        elif run["Status"] == "RUNNING":
-            run["Status"] = state.status
 
     try:
         context.glue_host().start_workflow_run(
@@ -155,15 +168,16 @@ def _resume(request: dict[str, Any]) -> Any:
             f"Run {earlier['WorkflowRunId']} is {earlier['Status']}; only a COMPLETED one is resumed",
         )
     workflow = glue._workflows[name]
-    if busy := _at_the_limit(workflow, name):
-        return busy
     graph = earlier["Graph"]
     triggers = [each["TriggerDetails"]["Trigger"] for each in graph["Nodes"] if each["Type"] == "TRIGGER"]
     try:
         again = resumption(read_triggers(triggers), graph_states(graph), graph_nodes(graph, ids))
     except WorkflowGraphError as problem:
         return _error("InvalidInputException", str(problem))
-    run = _new_run(name, earlier["WorkflowRunProperties"], earlier["WorkflowRunId"])
+    with _records:
+        if busy := _at_the_limit(workflow, name):
+            return busy
+        run = _new_run(name, earlier["WorkflowRunProperties"], earlier["WorkflowRunId"])
     started = [node_id for node_id in ids if graph_nodes(graph, [node_id])[0] in again.start]
     return _hand_over(workflow, run, (graph, started)) or _ok(
         {"RunId": run["WorkflowRunId"], "NodeIds": started}
@@ -213,9 +227,8 @@ def _stop(request: dict[str, Any]) -> Any:
     run = _found(request)
     if run is None:
         return _no_run(request)
-    if run["Status"] != "RUNNING":
+    if not ask_to_stop(run):
         return _error("IllegalWorkflowStateException", f"Run {run['WorkflowRunId']} is {run['Status']}")
-    run["Status"] = "STOPPING"
     context.glue_host().stop_workflow_run(run["WorkflowRunId"])
     return _ok({})
 

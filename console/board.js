@@ -15,6 +15,8 @@ export class Board {
   #stale = new Set();
   #gathering;
   #asked = 0;
+  #turns = {}; // how often each list was asked for
+  #shown = {}; // and which of these answers it shows
 
   /** After each time that lists were fetched `fetched` is told what went wrong, if anything. */
   constructor(api, fetched) {
@@ -56,24 +58,27 @@ export class Board {
     Object.keys(this.#kept).filter((name) => name !== "runs").forEach((name) => this.#show(name));
   }
 
-  /** The error, where there was one. */
+  /** The error, where there was one. An answer that another overtook says nothing any more. */
   async #fetch(name) {
     const asked = this.#asked;
+    const turn = (this.#turns[name] = (this.#turns[name] ?? 0) + 1);
+    const isLate = () => asked !== this.#asked || turn < (this.#shown[name] ?? 0);
     if (!(name in this.#kept)) $(name).replaceChildren(views.loading());
     $(name).setAttribute("aria-busy", "true");
     try {
       const answer = await this.api.get(PATHS[name]);
-      if (asked !== this.#asked) return undefined;
+      if (isLate()) return undefined;
+      this.#shown[name] = turn;
       this.#kept[name] = name === "quarantine" ? answer : sorted(name, answer[name]);
       this.#show(name);
       return undefined;
     } catch (error) {
-      if (asked !== this.#asked) return undefined;
+      if (isLate()) return undefined;
       // What was fetched before is still worth seeing.
       if (!(name in this.#kept)) $(name).replaceChildren(views.failed(error, () => this.refresh([name])));
       return error;
     } finally {
-      $(name).removeAttribute("aria-busy");
+      if (turn === this.#turns[name]) $(name).removeAttribute("aria-busy");
     }
   }
 

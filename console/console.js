@@ -24,6 +24,7 @@ const api = new Api(config.apiUrl, accessToken);
 const board = new Board(api, fetched);
 const changed = new Set();
 let tokens, renewing, live, isLive, timer, step, notFetched;
+let sessions = 0;
 
 async function accessToken() {
   if (!tokens) throw new Error("Sign in first.");
@@ -113,6 +114,7 @@ function leave(why) {
   clearInterval(timer);
   const left = tokens;
   tokens = undefined;
+  sessions += 1;
   board.clear();
   $("log").replaceChildren();
   changed.clear();
@@ -143,11 +145,14 @@ function onSubmit(id, act) {
   $(id).addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = $(id).querySelector("button");
+    const session = sessions;
     button.disabled = true;
     problem();
     try {
       await act();
     } catch (error) {
+      // Whoever was signed out meanwhile was told so.
+      if (session !== sessions) return;
       if (tokens && isOver(error)) leave(OVER);
       else problem(error);
     } finally {

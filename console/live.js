@@ -86,6 +86,8 @@ export class Live {
 
   #read(text) {
     const message = JSON.parse(text);
+    // A socket that is closing may still deliver, to whoever signs in next.
+    if (this.#closed) return;
     if (touched(message).length && this.#seen.isNew(message.id)) this.hear(message);
   }
 

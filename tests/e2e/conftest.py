@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.conftest import PATIENCE
 from tests.e2e.pages import Screen
 
 
@@ -25,6 +26,8 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no Chromium here: install one with `make browser`, or name one in WATERSHED_BROWSER")
     # Chromium's own sandbox needs a user who is not root, as containers have none.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    # Playwright's own five seconds are less than a function's cold start on a busy machine.
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=arguments)
         yield running

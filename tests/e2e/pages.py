@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from local.console.first_engineer import SignIn
 from local.console.served import served
 from local.console.server import ConsoleServer
+from tests.conftest import PATIENCE
 
 PICTURES = "WATERSHED_SCREENSHOTS"
 """The folder that screenshots are written to, where the documentation's are to be renewed."""
@@ -53,6 +54,7 @@ class Screen:
             timezone_id="Europe/Berlin",
         )
         self._contexts.append(context)
+        context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -82,6 +84,15 @@ def settled(page: Page) -> None:
     """Wait until no list is being fetched."""
     expect(page.get_by_text("Loading …")).to_have_count(0)
     expect(page.locator("[aria-busy]")).to_have_count(0)
+
+
+def turn(page: Page) -> None:
+    """Wait until the page has made of an answer what it makes of it: a fetch's answer is read in a few turns."""
+    for _ in range(3):
+        page.evaluate(
+            "new Promise((done) => { const { port1, port2 } = new MessageChannel();"
+            " port2.onmessage = done; port1.postMessage(0); })"
+        )
 
 
 def faults(page: Page) -> list[dict[str, Any]]:

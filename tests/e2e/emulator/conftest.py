@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,10 +22,11 @@ from tests.unit.infra.assemblies import SHARED
 SHARED_ASSEMBLY = SHARED / "local.cdk.out"
 
 
-def until(done: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
+def until(done: Callable[[], object], what: Callable[[], object] = lambda: "") -> None:
+    """Wait for something; `what` tells, where it does not come, how things stand instead."""
+    deadline = time.monotonic() + PATIENCE
     while not done():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
+        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what()}"
         time.sleep(0.05)
 
 
@@ -50,6 +53,48 @@ class Deployed:
     def deploy(self, settings: Settings, said: list[str]) -> StackOutputs:
         return deploy(self.emulator, settings, said.append, out=SHARED_ASSEMBLY)
 
+    def settle(self) -> None:
+        """Return once nothing is going on that a test began: what an export set off besides is stopped."""
+        until(lambda: not self.exports(), self.exports)
+        self._stop_workflow_runs()
+        until(lambda: not self.connections(), self.connections)
+        until(lambda: not self._untold(), lambda: f"{self._untold()} outcomes are not told yet")
+
+    def exports(self) -> list[str]:
+        """The names of those that run: one at a time does, and another's would be passed over."""
+        states, machine = self.emulator.client("stepfunctions"), self.outputs["StateMachineArn"]
+        running = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
+        return [each["name"] for each in running]
+
+    def connections(self) -> list[dict[str, Any]]:
+        """The roster of the socket; whoever leaves is taken off it a moment later."""
+        scanned = self.emulator.client("dynamodb").scan(TableName=self.settings.name("connections"))
+        return list(scanned["Items"])
+
+    def _stop_workflow_runs(self) -> None:
+        """That jobs run is tested with them; here they would take the processor, and make tables, beside other tests."""
+        glue, name = self.emulator.client("glue"), self.outputs["WorkflowName"]
+
+        def going() -> dict[str, str]:
+            runs = glue.get_workflow_runs(Name=name)["Runs"]
+            return {
+                each["WorkflowRunId"]: each["Status"]
+                for each in runs
+                if each["Status"] in ("RUNNING", "STOPPING")
+            }
+
+        for run_id in going():
+            with contextlib.suppress(glue.exceptions.IllegalWorkflowStateException):  # ended just then
+                glue.stop_workflow_run(Name=name, RunId=run_id)
+        until(lambda: not going(), going)
+
+    def _untold(self) -> int:
+        sqs = self.emulator.client("sqs")
+        url = sqs.get_queue_url(QueueName=self.settings.name("live-outcomes"))["QueueUrl"]
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(counts[name]) for name in names)
+
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
@@ -65,6 +110,15 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
             yield Deployed(running, healthlake, settings, outputs)
         finally:
             healthlake.stop()
+
+
+@pytest.fixture(autouse=True)
+def _leave_nothing_running(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The stack is shared, by tests that run in any order."""
+    shared = request.getfixturevalue("deployed") if "deployed" in request.fixturenames else None
+    yield
+    if shared is not None:
+        shared.settle()
 
 
 @pytest.fixture(scope="session")

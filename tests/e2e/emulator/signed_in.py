@@ -33,7 +33,7 @@ def sign_in(deployed: Deployed, name: str, group: str = "") -> dict[str, Any]:
     return dict(answer["AuthenticationResult"])
 
 
-def short_lived(deployed: Deployed, name: str, seconds: int = 3) -> str:
+def short_lived(deployed: Deployed, name: str, seconds: int) -> str:
     """An access token of a user that is there, good for so long: of a client that only tests have, whose tokens
     end sooner than Cognito's may."""
     cognito = deployed.emulator.client("cognito-idp")

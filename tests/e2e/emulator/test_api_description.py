@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from infra.packaging import REPOSITORY
 from tests.conftest import examples
-from tests.e2e.emulator.conftest import Deployed, until
+from tests.e2e.emulator.conftest import Deployed
 
 pytestmark = pytest.mark.e2e
 
@@ -23,17 +22,6 @@ described: Any = schemathesis.openapi.from_dict(
 )
 
 _OF_BODIES: Any = [negative_data_rejection, positive_data_acceptance]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _leave_nothing_running(deployed: Deployed) -> Iterator[None]:
-    """One export runs at a time: those that were started here must not make another test's be passed over."""
-    yield
-    states, settings = deployed.emulator.client("stepfunctions"), deployed.settings
-    machine = settings.arn("states", f"stateMachine:{settings.name('export')}")
-    until(
-        lambda: not states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"], 180
-    )
 
 
 @described.parametrize()  # type: ignore[untyped-decorator]

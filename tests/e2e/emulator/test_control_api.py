@@ -34,8 +34,7 @@ def test_without_a_good_token_nothing_is_answered(api: Api, analyst: str, operat
 def test_a_token_that_was_good_is_refused_once_it_has_expired(
     api: Api, deployed: Deployed, analyst: str
 ) -> None:
-    token = short_lived(deployed, "test-analyst")
-    assert api("GET", "/exports", token=token).status == 200
+    token = _in_its_time(api, deployed)
     until(lambda: time.time() > claims_of(token)["exp"])
     assert api("GET", "/exports", token=token).status == 401
     with pytest.raises(RefusedError):
@@ -43,6 +42,17 @@ def test_a_token_that_was_good_is_refused_once_it_has_expired(
             deployed.emulator.endpoint,
             f"/_aws/execute-api/{deployed.outputs['SocketApiId']}/v1?token={token}",
         )
+
+
+def _in_its_time(api: Api, deployed: Deployed) -> str:
+    """A token that was taken before it expired; one that lives longer where a busy machine took too long to ask."""
+    for seconds in (3, 12, 48):
+        token = short_lived(deployed, "test-analyst", seconds)
+        answer = api("GET", "/exports", token=token)
+        if time.time() < claims_of(token)["exp"]:
+            assert answer.status == 200, answer.body
+            return token
+    raise AssertionError("no token was taken in its time")
 
 
 def test_an_id_token_has_no_scope_and_nobody_without_a_group_has_one(
@@ -103,7 +113,8 @@ def test_runs_and_tables_are_shown(api: Api, analyst: str) -> None:
         assert (shown.status, shown.body["id"]) == (200, run["id"])
     tables = api("GET", "/tables", token=analyst)
     assert tables.status == 200
-    assert {each["table"].partition(".")[0] for each in tables.body["tables"]} <= {"conformed", "curated"}
+    zones = {each["table"].partition(".")[0] for each in tables.body["tables"]}
+    assert zones <= {"conformed", "curated", "curated_deid"}
 
 
 def test_an_analyst_is_admitted_signs_in_and_is_disabled(api: Api, engineer: str, deployed: Deployed) -> None:

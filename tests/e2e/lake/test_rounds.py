@@ -3,6 +3,7 @@ sources hold."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -96,11 +97,11 @@ def test_an_export_started_in_the_browser_is_watched_and_fills_the_tables(
     expect(page.get_by_text("There are no tables yet")).to_be_visible()
     page.get_by_role("button", name="Start an export").click()
     log = page.get_by_role("log")
-    expect(log).to_contain_text(re.compile("export .* succeeded, [0-9]+ files"), timeout=60_000)
+    expect(log).to_contain_text(re.compile("export .* succeeded, [0-9]+ files"))
     expect(log).to_contain_text("job watershed-curate succeeded", timeout=_RUN_SECONDS * 1000)
     patients = page.get_by_role("row", name="curated.patient ", exact=False).first
     expect(patients.get_by_role("cell").first).to_have_text("10")
-    expect(page.locator("#runs .badge").first).to_have_text("completed", timeout=40_000)
+    expect(page.locator("#runs .badge").first).to_have_text("completed")
     page.locator("#runs summary").first.click()
     expect(page.locator("#runs .nodes")).to_contain_text("job watershed-curate")
     page.get_by_role("main").focus()
@@ -113,8 +114,8 @@ def test_an_export_started_in_the_browser_is_watched_and_fills_the_tables(
         picture(other, name, tmp_path)
 
 
-_RUN_SECONDS = 240
-"""What the first run may take where cores are shared: Spark starts in it."""
+_RUN_SECONDS = 600
+"""What the first run may take where cores are shared: Spark starts in it. It takes 80 where they are not."""
 
 
 def _nothing_was_exported(lake: Stack) -> bool:
@@ -165,30 +166,32 @@ def test_random_rounds_with_a_random_kill(
     """A kill that comes after the run's end meets an idle worker, and the next round a new one."""
     change_sources(lake, quiet, size, seed)
     output = run_export(lake, quiet, {"mode": "full"})
-    killer = _kill_spark_after(lake, kill_after)
+    killer, killed = _kill_spark_after(lake, kill_after)
     try:
         follow_export(lake, quiet, output)
     except LocalError:
-        assert not killer.is_alive(), "a run failed that nobody killed"
+        assert killed.is_set(), "a run failed that nobody killed"
         follow_export(lake, quiet, {"workflowRunId": start_workflow(lake.client("glue"), lake.workflow)})
     killer.join()
     sources = sources_now(lake, told_of)
     assert curated_tables(lake) == expected_tables(sources)
 
 
-def _kill_spark_after(lake: Stack, seconds: float) -> threading.Thread:
-    """SIGKILL, no chance to clean up, wherever the job then is."""
-    emulator = lake.emulator.pid
+def _kill_spark_after(lake: Stack, seconds: float) -> tuple[threading.Thread, threading.Event]:
+    """SIGKILL, no chance to clean up, wherever the job then is; the event is set before the first."""
+    emulator, killed = lake.emulator.pid, threading.Event()
 
     def kill() -> None:
         time.sleep(seconds)
+        killed.set()
         for pid in _descendants(emulator):
             if "local.glue.worker" in _command(pid) or "/bin/java" in _command(pid):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # Java follows its worker
+                    os.kill(pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    return killer
+    return killer, killed
 
 
 def _descendants(ancestor: int | None) -> Iterator[int]:

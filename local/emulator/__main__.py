@@ -7,8 +7,10 @@ import fcntl
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from local.emulator import context
 from local.emulator.crash import discard_what_a_kill_left, mark_saved, mark_unsaved
@@ -26,14 +28,29 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+_ASKING_SECONDS = 2.0
+"""Whoever asks whether an emulator runs holds its lock for far less; one that runs holds it for good."""
+
+
+def _locked(lock: IO[bytes]) -> bool:
+    deadline = time.monotonic() + _ASKING_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
 def main(argv: Sequence[str]) -> None:
     given = _arguments(argv)
     root: Path = given.root.resolve()
     root.mkdir(parents=True, exist_ok=True)
     lock = (root / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _locked(lock):
         sys.exit(f"An emulator runs already on {root}. Stop it with: watershed down")
     if discard_what_a_kill_left(root):
         sys.stderr.write("The last emulator here was killed: its state is discarded. Run: watershed deploy\n")

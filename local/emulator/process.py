@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any, Self
 
 from local.emulator.crash import was_killed
 from local.emulator.environment import ACCESS_KEY, HOST, REGION, Options
+from local.ports import NoPortError, free_port
 
 REPOSITORY = Path(__file__).parents[2]
 _HEALTH = "/_ministack/health"
@@ -78,7 +78,8 @@ class Emulator:
         """Whether its process lives; not whether it answers yet."""
         try:
             with (self.root / "lock").open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Shared, so that those who ask do not take each other for the emulator.
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
         except BlockingIOError:
@@ -178,15 +179,10 @@ class Emulator:
     def _free_port(self) -> int:
         """The port of last time where it is free, since queue URLs and `stack.json` hold it; else any."""
         previous = (self.root / "port").read_text() if (self.root / "port").exists() else ""
-        for candidate in (int(previous) if previous.isdigit() else 0, 0):
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((HOST, candidate))
-                except OSError:
-                    continue
-                return int(probe.getsockname()[1])
-        raise EmulatorError(f"No free TCP port on {HOST}. Stop a program that listens there and try again.")
+        try:
+            return free_port(int(previous) if previous.isdigit() else 0)
+        except NoPortError as problem:
+            raise EmulatorError(str(problem)) from None
 
     def _await_health(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -213,7 +209,7 @@ class Emulator:
             return "(no log)"
         return "\n".join(lines[-_LOG_TAIL_LINES:])
 
-    def stop(self, timeout: float = 30) -> None:
+    def stop(self, timeout: float = 60) -> None:
         """End it and everything it started: first asked to save its state, then, past `timeout` s, killed."""
         pid = self.pid
         if pid is not None:

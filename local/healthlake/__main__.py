@@ -43,14 +43,15 @@ def main() -> None:
         resources_per_file=options.resources_per_file,
     )
     served.tell(bus.trail, bus.notify)
+    # Before anybody can know of it: whoever does may stop it at once.
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
     served.start()
     address = options.state / ADDRESS_FILE
     draft = address.with_suffix(".new")
     draft.write_text(json.dumps({"pid": os.getpid(), "url": served.url, "datastore_id": options.datastore}))
     draft.replace(address)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     ended.wait()
     served.stop()
     bus.stop()

@@ -176,7 +176,7 @@ class Exports:
     def jobs(self) -> list[ExportJob]:
         """All jobs, newest first, as ListFHIRExportJobs gives them."""
         with self._changed:
-            return sorted(self._jobs.values(), key=lambda job: (job.submitted, job.id), reverse=True)
+            return list(reversed(self._jobs.values()))  # kept in the order in which they came
 
     def cancel(self, job_id: str) -> ExportJob:
         """Stop a job: at once where it waits, soon where it runs. Raises ValidationError where it ended."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,11 +15,12 @@ from typing import Any, Final
 from lambdas.shared.healthlake_http import HealthLakeError
 from local.healthlake import DATASTORE_ID
 from local.healthlake.client import HealthLakeClient
+from local.ports import free_port
 
 ADDRESS_FILE: Final = "healthlake.json"
 _PORT_FILE: Final = "port"
-_START_SECONDS: Final = 15
-_STOP_SECONDS: Final = 10
+_START_SECONDS: Final = 60
+_STOP_SECONDS: Final = 30
 
 
 class HealthLakeNotRunningError(Exception):
@@ -56,7 +56,8 @@ class HealthLake:
                 (self.state / _PORT_FILE).write_text(self.url.rpartition(":")[2])
                 return
             time.sleep(0.05)
-        process.terminate()
+        process.kill()
+        process.wait()
         raise HealthLakeNotRunningError(f"the HealthLake simulator did not come up; see {self.log_path}")
 
     def stop(self) -> None:
@@ -105,22 +106,18 @@ class HealthLake:
             "events-endpoint": self.events_endpoint,
             "datastore": self.datastore_id,
             "region": self.region,
-            "port": self.port or self._last_port(),
+            "port": self.port or free_port(self._last_port()),
             "resources-per-file": self.resources_per_file,
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         return [sys.executable, "-m", "local.healthlake", *flags]
 
     def _last_port(self) -> int:
-        """The port of last time where it is free, since deployed functions know it; else 0, any."""
+        """The port of last time, since deployed functions know it; 0 where there was none."""
         try:
-            port = int((self.state / _PORT_FILE).read_text())
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", port))
-        except (FileNotFoundError, ValueError, OSError):
+            return int((self.state / _PORT_FILE).read_text())
+        except (FileNotFoundError, ValueError):
             return 0
-        return port
 
     def _address(self) -> dict[str, Any]:
         try:

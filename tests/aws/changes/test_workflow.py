@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class World:
     searches: list[dict[str, Any]] = field(default_factory=list)
     fail_searches: int = 0
     hang_searches: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
+    """When a search that hangs goes on."""
 
     def deploy(self, **changes: Any) -> None:
         """The machine with other values, its states' by their names."""
@@ -160,7 +163,7 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         try:
             if world.hang_searches > 0:
                 world.hang_searches -= 1
-                time.sleep(1.5)
+                world.over.wait(PATIENCE)
             if world.fail_searches > 0:
                 world.fail_searches -= 1
                 raise TimeoutError
@@ -172,6 +175,7 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
     monkeypatch.setattr(Timestamp, "_get_wait_seconds", _seconds_until)
     yield world
+    world.over.set()
     served.stop()
 
 
@@ -282,7 +286,7 @@ def test_a_message_that_is_no_call_is_left_to_the_dead_letter_queue(world: World
 
 
 def test_a_search_that_hangs_is_given_up_and_tried_again(world: World) -> None:
-    world.deploy(Find={"TimeoutSeconds": 1})
+    world.deploy(Find={"TimeoutSeconds": 2})
     world.lake.put(patient("a"))
     world.hang_searches = 1
     world.note()

@@ -40,7 +40,7 @@ def subscribe() -> str:
 def test_landing_frees_no_lock_however_long_it_takes(world: World) -> None:
     """Polls renew the lease; while files land nothing does, so there is none to pass."""
     world.lake.put_all(patients("a"))
-    deploy(world, AnyFiles={"Type": "Wait", "Seconds": 2, "Next": "CommitExport"})
+    deploy(world, AnyFiles={"Type": "Wait", "Seconds": 3600, "Next": "CommitExport"})
     execution = world.start()
 
     def lands() -> bool:

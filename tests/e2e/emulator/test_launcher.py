@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,29 @@ def test_a_second_start_is_the_same_emulator(tmp_path: Path) -> None:
         second.start()
         assert second.pid == first.pid
         assert second.health()["version"] == "1.5.33"
+
+
+def test_whoever_asks_for_it_while_it_starts_does_not_hinder_it(tmp_path: Path) -> None:
+    emulator = Emulator(tmp_path / "emulator", Options(keep_state=False))
+    emulator.root.mkdir()
+    (emulator.root / "lock").touch()
+    started = threading.Event()
+
+    def ask() -> None:
+        while not started.is_set():
+            emulator.is_running()
+
+    asking = [threading.Thread(target=ask) for _ in range(3)]
+    for each in asking:
+        each.start()
+    try:
+        emulator.start()
+    finally:
+        started.set()
+        for each in asking:
+            each.join()
+    assert emulator.is_running()
+    emulator.stop()
 
 
 def test_two_emulators_do_not_know_each_other(tmp_path: Path) -> None:

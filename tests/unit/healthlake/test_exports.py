@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from lambdas.shared.healthlake_http import (
     HealthLakeUnavailableError,
     SignedHttp,
 )
-from local.healthlake import DATASTORE_ID
+from local.healthlake import DATASTORE_ID, exports
 from local.healthlake.clock import locale_date, parse_instant
 from local.healthlake.exports import STATES
 from local.healthlake.quotas import Quotas
@@ -56,6 +58,13 @@ def ended(lake: HealthLake, job_id: str) -> Any:
         time.sleep(0.02)
 
 
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
 def patients(*ids: str) -> list[dict[str, Any]]:
     return [{"resourceType": "Patient", "id": id_} for id_ in ids]
 
@@ -75,6 +84,7 @@ def test_files_hold_everything_in_pieces_under_the_documented_layout(served: Ser
         for line in served.bucket.objects[file.url].decode().splitlines()
     ]
     assert sorted(line["id"] for line in lines) == ["a", "b", "c", "d", "e", "e", "f", "g"]
+    until(lambda: len(served.bucket.events) >= 3)  # a job has ended before that is announced
     assert [name for name, _ in served.bucket.events] == [
         "Export Job Submitted",
         "Export Job In Progress",
@@ -93,13 +103,31 @@ def test_since_and_type_narrow_the_export(served: Served) -> None:
     assert [json.loads(line)["id"] for line in served.bucket.objects[file.url].splitlines()] == ["new"]
 
 
-def test_one_job_runs_at_a_time_and_the_others_wait(served: Served) -> None:
-    served.client.plan_faults(export_seconds=0.2)
+def test_one_job_runs_at_a_time_and_the_others_wait(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.client.put_all(patients("a"))
+    go_on, put = threading.Event(), served.bucket.put
+
+    def put_later(*given: Any) -> None:
+        assert go_on.wait(PATIENCE)
+        put(*given)
+
+    monkeypatch.setattr(served.bucket, "put", put_later)
     lake = health_lake(served.simulator.url)
     jobs = [lake.start_export(order(f"job{n}")) for n in range(3)]
-    assert lake.describe_export(jobs[2]).status == "QUEUED"
+    assert [lake.describe_export(job).status for job in jobs[1:]] == ["QUEUED"] * 2
+    go_on.set()
     assert [ended(lake, job).status for job in jobs] == ["COMPLETED"] * 3
     assert served.client.most_exports_at_once() == 1
+
+
+def test_jobs_are_listed_newest_first_though_they_came_in_one_millisecond(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "now_ms", lambda: 1_700_000_000_000)
+    lake = health_lake(served.simulator.url)
+    jobs = [lake.start_export(order(f"job{n}")) for n in range(8)]
+    listed = [each["exportJobProperties"]["jobId"] for each in served.client.exports()]
+    assert listed == jobs[::-1]
 
 
 def test_cancelling_ends_a_running_and_a_waiting_job(served: Served) -> None:
@@ -181,8 +209,9 @@ def test_a_job_cut_off_by_a_restart_runs_again(tmp_path: Path) -> None:
     first = simulator(tmp_path, bucket, bucket.announce)
     first.start()
     first.faults.plan({"export_seconds": 30})
-    job_id = health_lake(first.url).start_export(order())
-    time.sleep(0.1)
+    lake = health_lake(first.url)
+    job_id = lake.start_export(order())
+    until(lambda: lake.describe_export(job_id).status == "IN_PROGRESS")
     first.stop()
     second = simulator(tmp_path, bucket, bucket.announce)
     second.start()

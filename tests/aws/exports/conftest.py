@@ -159,10 +159,10 @@ def objects(bucket: str) -> dict[str, bytes]:
     }
 
 
-def waiting(queue: str) -> int:
-    """How many messages a queue holds."""
-    name = "ApproximateNumberOfMessages"
-    return int(client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=[name])["Attributes"][name])
+def states_entered(execution: str) -> list[str]:
+    """The states that an execution came to, in order; those of Maps are other executions'."""
+    events = client("stepfunctions").get_execution_history(executionArn=execution, maxResults=1000)["events"]
+    return [each["stateEnteredEventDetails"]["name"] for each in events if "stateEnteredEventDetails" in each]
 
 
 def receive(queue: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.exports.conftest import ASL, ENDED, World, client, until
+from tests.aws.exports.conftest import ASL, ENDED, World, states_entered, until
 from tests.aws.exports.test_branches import deploy
 from tests.aws.exports.test_workflow import own_lock, patients
 
@@ -71,12 +71,6 @@ def failing(error: str) -> dict[str, Any]:
         "Resource": "arn:aws:states:::lambda:invoke",
         "Parameters": {"FunctionName": function, "Payload": {"raise": error}},
     }
-
-
-def states_entered(execution: str) -> list[str]:
-    """The states that an execution came to, in order; those of Maps are other executions'."""
-    events = client("stepfunctions").get_execution_history(executionArn=execution, maxResults=1000)["events"]
-    return [each["stateEnteredEventDetails"]["name"] for each in events if "stateEnteredEventDetails" in each]
 
 
 def test_a_run_that_takes_too_long_times_out_and_the_next_takes_its_lock_over(world: World) -> None:

@@ -13,7 +13,7 @@ from moto.s3.models import s3_backends
 from lambdas.start_export import handler as start_export
 from local.errors import LocalError
 from local.export import await_export
-from tests.aws.exports.conftest import EXPORTS, STATE, World, client, objects, receive, until, waiting
+from tests.aws.exports.conftest import EXPORTS, STATE, World, client, objects, receive, states_entered, until
 
 
 def patients(*ids: str) -> list[dict[str, Any]]:
@@ -103,13 +103,17 @@ def test_a_second_run_is_skipped_while_the_first_runs(world: World) -> None:
 
 
 def test_the_lock_of_an_aborted_execution_is_taken_over(world: World) -> None:
+    healthy, definition = world.machine, json.loads(world.definition)
+    # moto stops a state that waits for time; one that waits for a task's end it leaves as it is, or fails.
+    definition["States"]["AwaitExport"] = {"Type": "Wait", "Seconds": 10, "Next": "KeepLock"}
+    world.deploy(json.dumps(definition))
     dead = world.start()
-    # It waits for its task then: moto sends the half of a message that it was making when it is stopped.
-    until(lambda: waiting(world.start_queue))
+    until(lambda: "AwaitExport" in states_entered(dead))
     client("stepfunctions").stop_execution(executionArn=dead)
-    # moto's own thread brings it to its end; until then its owner would be taken for alive.
-    until(lambda: world.described(dead)["status"] == "ABORTED")
+    until(lambda: world.described(dead)["status"] != "RUNNING")
+    assert world.described(dead)["status"] == "ABORTED"
     assert world.record()["ownerArn"] == dead
+    world.machine = healthy
     world.lake.put_all(patients("a"))
     ended = world.run()
     assert json.loads(ended["output"])["outcome"] == "landed"

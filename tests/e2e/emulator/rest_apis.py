@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.emulator import Emulator
+from tests.conftest import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Api:
         if token:
             request.add_header("Authorization", token)
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as response:
                 return Answer(response.status, dict(response.headers), json.loads(response.read()))
         except urllib.error.HTTPError as refusal:
             return Answer(refusal.code, dict(refusal.headers), json.loads(refusal.read() or b"null"))
@@ -77,7 +78,7 @@ def create_api(emulator: Emulator, name: str, description: Mapping[str, Any], **
     cloudformation = emulator.client("cloudformation")
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
     cloudformation.get_waiter("stack_create_complete").wait(
-        StackName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+        StackName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 1800}
     )
     (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     return Api(emulator.endpoint, stack["Outputs"][0]["OutputValue"])

@@ -31,7 +31,7 @@ def test_a_deployment_is_made_and_removed_with_its_stack(emulator: Emulator) -> 
         "Outputs": {"Api": {"Value": {"Ref": "Api"}}, "Deployment": {"Value": {"Ref": "Deployment"}}},
     }
     cloudformation.create_stack(StackName="socket", TemplateBody=json.dumps(template))
-    wait = {"Delay": 0.1, "MaxAttempts": 300}
+    wait = {"Delay": 0.1, "MaxAttempts": 1800}
     cloudformation.get_waiter("stack_create_complete").wait(StackName="socket", WaiterConfig=wait)
     (stack,) = cloudformation.describe_stacks(StackName="socket")["Stacks"]
     made = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}

@@ -12,6 +12,7 @@ import pytest
 
 from local.console.first_engineer import SignIn, first_engineer
 from local.console.server import ConsoleServer
+from tests.conftest import PATIENCE
 from tests.e2e.emulator.conftest import Deployed
 from tests.e2e.emulator.signed_in import claims
 from tests.e2e.pages import serving
@@ -32,7 +33,7 @@ def ask(console: ConsoleServer, path: str, body: Any = None, **headers: str) -> 
     for name, value in headers.items():
         request.add_header(name.replace("_", "-"), value)
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             return response.status, json.loads(response.read())
     except urllib.error.HTTPError as refusal:
         return refusal.code, json.loads(refusal.read())

@@ -32,10 +32,12 @@ SETTINGS = Settings.local(
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, StackOutputs]]:
-    """Both tables by Firehose, and the fan-out, with the functions' roles enforced."""
+    """Both tables by Firehose, and the fan-out, with the functions' roles enforced; and items that came and went."""
     root = tmp_path_factory.mktemp("deliveries") / ".watershed" / "emulator"
     with Emulator(root, Options(enforce_iam=True)) as emulator:
-        yield emulator, deploy(emulator, SETTINGS, out=SHARED / "deliveries.cdk.out")
+        outputs = deploy(emulator, SETTINGS, out=SHARED / "deliveries.cdk.out")
+        _make_history(emulator.client("dynamodb"))
+        yield emulator, outputs
 
 
 def _make_history(dynamodb: Any) -> None:
@@ -100,7 +102,6 @@ def _envelope(key: str, line: bytes) -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_firehose_lands_what_the_direct_sink_lands(stack: tuple[Emulator, StackOutputs]) -> None:
     emulator, outputs = stack
-    _make_history(emulator.client("dynamodb"))
     records = [each for table in (REGISTRY, READINGS) for each in _streamed(emulator, table)]
     assert len(records) == 17
     direct: dict[tuple[str, str], dict[str, Any]] = {}

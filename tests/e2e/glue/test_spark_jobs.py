@@ -314,7 +314,9 @@ def test_a_job_that_stops_spark_does_not_stop_the_next(jobs: Jobs) -> None:
     assert jobs.run("zone").state == "SUCCEEDED"
 
 
-def test_an_idle_worker_is_ended_and_its_host_serves_on(stack: Stack, jobs: Jobs) -> None:
+def test_an_idle_worker_is_ended_and_its_host_serves_on_and_closes_without_a_trace(
+    stack: Stack, jobs: Jobs
+) -> None:
     idle = Jobs(stack, jobs.code, idle_seconds=1)
     try:
         assert idle.run("zone").state == "SUCCEEDED"
@@ -322,19 +324,28 @@ def test_an_idle_worker_is_ended_and_its_host_serves_on(stack: Stack, jobs: Jobs
         while idle.host.worker_pid() is not None:
             assert time.monotonic() < deadline, "the idle worker was not ended"
             time.sleep(0.1)
-        assert idle.run("leave").state == "FAILED"
+        run_id, _, ended = idle.begin("hang")
+        idle.await_output(run_id)
+        pid = idle.host.worker_pid()
+        assert pid is not None
+        java = _children(pid)
+        assert java
     finally:
         idle.host.close()
-
-
-def test_closing_leaves_no_process(stack: Stack, jobs: Jobs) -> None:
-    """Last in the file: it ends the host."""
-    pid = jobs.host.worker_pid()
-    assert pid is not None
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    java = [int(each) for each in children.read_text().split()] if children.exists() else []
-    jobs.host.close()
+    assert ended.wait(PATIENCE)
     deadline = time.monotonic() + PATIENCE
     while any(Path(f"/proc/{each}/cmdline").exists() for each in (pid, *java)):
         assert time.monotonic() < deadline, "the worker or its Java outlived the host"
         time.sleep(0.1)
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(each)
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for each in (thread / "children").read_text().split()
+    ]
+
+
+def test_a_job_that_leaves_with_a_number_has_failed(jobs: Jobs) -> None:
+    assert jobs.run("leave").state == "FAILED"

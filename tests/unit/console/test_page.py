@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from infra.node import use_packaged_node
+from tests.conftest import PATIENCE
 
 PAGE = Path(__file__).parents[3] / "console"
 TESTS = sorted(Path(__file__).parent.glob("*.test.js"))
@@ -29,7 +30,7 @@ def test_the_modules_tests_pass_in_node() -> None:
     node = use_packaged_node() / "node"
     ran = subprocess.run(
         [str(node), "--test", "--test-reporter=tap", *map(str, TESTS)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     passed = re.search(r"^# pass (\d+)$", ran.stdout, re.MULTILINE)

@@ -14,6 +14,7 @@ import pytest
 from local.console.served import Served, served
 from local.console.server import ConsoleServer
 from local.errors import LocalError
+from tests.conftest import PATIENCE
 
 SIGN_IN = "AWSCognitoIdentityProviderService.InitiateAuth"
 
@@ -87,7 +88,7 @@ class Answer:
 
 def ask(console: ConsoleServer, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
     """A request as written: nothing of the path is tidied up."""
-    connection = http.client.HTTPConnection("127.0.0.1", console.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", console.server_port, timeout=PATIENCE)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body=body, headers=named)
     response = connection.getresponse()

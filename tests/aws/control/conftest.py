@@ -54,7 +54,7 @@ class Office:
         def described() -> dict[str, Any]:
             return dict(self.states.describe_execution(executionArn=execution))
 
-        until(lambda: described()["status"] in ENDED, seconds=60)
+        until(lambda: described()["status"] in ENDED)
         ended = described()
         assert ended["status"] == "SUCCEEDED", ended
         return dict(json.loads(ended["output"])["response"])

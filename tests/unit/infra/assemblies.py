@@ -59,6 +59,15 @@ VARIANTS = {
 """The stacks that are synthesized and checked: together they hold every construct."""
 
 
+LOCAL = Settings.local("http://127.0.0.1:1", "none", deidentified_twin="shift")
+"""What is deployed on most emulators of tests. A folder is of one of these settings: with others it is made anew, under
+whoever reads it in another process."""
+
+
+def local() -> Assembly:
+    return synthesized(LOCAL, SHARED / "local.cdk.out")
+
+
 def variant(name: str) -> Assembly:
     return on_aws() if name == "watershed" else synthesized(VARIANTS[name], SHARED / f"aws-{name}.cdk.out")
 

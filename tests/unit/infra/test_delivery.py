@@ -12,13 +12,12 @@ import pytest
 from infra import fan_out, firehose
 from infra.assembly import SynthesisError, synthesized
 from infra.pipe_record import EVERY_CHANGE, RECORD_TEMPLATE
-from infra.settings import Settings
 from lambdas.partition_item_changes import transform
 from lambdas.shape_item_change import shape
 from lambdas.shared.item_change import EVENT_NAMES, ItemTypeIndex, item_change
 from local.emulator.pipe_template import render
 from schemas.item_type import load_item_types
-from tests.unit.infra.assemblies import ON_AWS, SHARED
+from tests.unit.infra.assemblies import ON_AWS, local
 from tests.unit.infra.assemblies import template as template_of
 from tests.unit.items.records import LANDED_ONCE, patient, record, registry_key
 
@@ -141,11 +140,11 @@ def test_a_pipe_to_the_bus_is_enriched_and_names_the_change(resources: Resources
 
 
 def test_by_default_every_table_is_delivered_directly() -> None:
-    local = template_of(synthesized(Settings.local("http://127.0.0.1:1", "none"), SHARED / "local.cdk.out"))
-    kinds = [each["Type"] for each in local["Resources"].values()]
+    resources = template_of(local())["Resources"].values()
+    kinds = [each["Type"] for each in resources]
     assert kinds.count("AWS::Lambda::EventSourceMapping") == 5
     assert not {"AWS::Pipes::Pipe", "AWS::KinesisFirehose::DeliveryStream"} & {*kinds}
-    buses = [each for each in local["Resources"].values() if each["Type"] == "AWS::Events::EventBus"]
+    buses = [each for each in resources if each["Type"] == "AWS::Events::EventBus"]
     assert [each["Properties"]["Name"] for each in buses] == ["watershed-resources"]  # no bus of item changes
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,10 @@ def stop_spark(spark, given):
 '''
 
 
+_NUMBERS = count(1)
+"""Of the runs of all hosts: their logs lie in one folder."""
+
+
 class Jobs:
     """The host with the probe job, as the emulator's patches use it."""
 
@@ -102,11 +107,11 @@ class Jobs:
         self.code = code
         self.host = GlueHost(stack.endpoint, stack.state / "host", idle_seconds, code)
         self.logs = stack.state / "host" / "logs" / "watershed-probe"
-        self.count = 0
+        self.last = ""
 
     def begin(self, do: str, **job: float) -> tuple[str, list[JobEnd], threading.Event]:
-        self.count += 1
-        run_id, ends, ended = f"jr_{self.count}", list[JobEnd](), threading.Event()
+        run_id, ends, ended = f"jr_{next(_NUMBERS)}", list[JobEnd](), threading.Event()
+        self.last = run_id
 
         def on_end(end: JobEnd) -> None:
             ends.append(end)
@@ -136,7 +141,7 @@ class Jobs:
             time.sleep(0.1)
 
     def log(self) -> str:
-        return (self.logs / f"jr_{self.count}.log").read_text()
+        return (self.logs / f"{self.last}.log").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -57,8 +57,6 @@ class Deployed:
         """Return once nothing is going on that a test began: what an export set off besides is stopped."""
         until(lambda: not self.exports(), self.exports)
         self._stop_workflow_runs()
-        until(lambda: not self.connections(), self.connections)
-        until(lambda: not self._untold(), lambda: f"{self._untold()} outcomes are not told yet")
 
     def exports(self) -> list[str]:
         """The names of those that run: one at a time does, and another's would be passed over."""
@@ -87,13 +85,6 @@ class Deployed:
             with contextlib.suppress(glue.exceptions.IllegalWorkflowStateException):  # ended just then
                 glue.stop_workflow_run(Name=name, RunId=run_id)
         until(lambda: not going(), going)
-
-    def _untold(self) -> int:
-        sqs = self.emulator.client("sqs")
-        url = sqs.get_queue_url(QueueName=self.settings.name("live-outcomes"))["QueueUrl"]
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(counts[name]) for name in names)
 
 
 @pytest.fixture(scope="session")

@@ -28,10 +28,10 @@ class RefusedError(Exception):
 class SocketClient:
     """One connection."""
 
-    def __init__(self, endpoint: str, path: str, seconds: float = PATIENCE) -> None:
+    def __init__(self, endpoint: str, path: str) -> None:
         at = urlsplit(endpoint)
         assert at.hostname is not None
-        self._line = socket.create_connection((at.hostname, at.port or 80), timeout=seconds)
+        self._line = socket.create_connection((at.hostname, at.port or 80), timeout=PATIENCE)
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._waiting: list[Event] = []
         self._send(Request(host=at.netloc, target=path))
@@ -66,8 +66,14 @@ class SocketClient:
     def _send(self, event: Event) -> None:
         self._line.sendall(self._protocol.send(event))
 
+    def _received(self) -> bytes:
+        try:
+            return self._line.recv(65536)
+        except TimeoutError:
+            raise AssertionError(f"nothing was heard within {PATIENCE:.0f} s") from None
+
     def _next(self) -> Event:
         while not self._waiting:
-            self._protocol.receive_data(self._line.recv(65536) or None)
+            self._protocol.receive_data(self._received() or None)
             self._waiting.extend(self._protocol.events())
         return self._waiting.pop(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -64,27 +65,21 @@ def test_a_second_start_is_the_same_emulator(tmp_path: Path) -> None:
         assert second.health()["version"] == "1.5.33"
 
 
-def test_whoever_asks_for_it_while_it_starts_does_not_hinder_it(tmp_path: Path) -> None:
+def test_whoever_asks_for_it_while_it_starts_is_not_taken_for_it_and_does_not_hinder_it(
+    tmp_path: Path,
+) -> None:
     emulator = Emulator(tmp_path / "emulator", Options(keep_state=False))
     emulator.root.mkdir()
-    (emulator.root / "lock").touch()
-    started = threading.Event()
-
-    def ask() -> None:
-        while not started.is_set():
-            emulator.is_running()
-
-    asking = [threading.Thread(target=ask) for _ in range(3)]
-    for each in asking:
-        each.start()
-    try:
-        emulator.start()
-    finally:
-        started.set()
-        for each in asking:
-            each.join()
-    assert emulator.is_running()
-    emulator.stop()
+    lock = emulator.root / "lock"
+    lock.touch()
+    with lock.open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)  # as `is_running` does, for far less than this second
+        assert not emulator.is_running()
+        let_go = threading.Timer(1, fcntl.flock, (asking, fcntl.LOCK_UN))
+        let_go.start()
+        with emulator:
+            assert emulator.is_running()
+        let_go.join()
 
 
 def test_two_emulators_do_not_know_each_other(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from glue_jobs.sql_on_fhir.columns import Output, compile_column, same_type
-from glue_jobs.sql_on_fhir.compiler import Compiler, Scope
+from glue_jobs.sql_on_fhir.compiler import Compiler
 from glue_jobs.sql_on_fhir.errors import FhirPathTypeError, ViewDefinitionError
 from glue_jobs.sql_on_fhir.needs import STRUCT, Need, root_need
 from glue_jobs.sql_on_fhir.parser import parse
 from glue_jobs.sql_on_fhir.repeat import node_type, repeated_nodes
+from glue_jobs.sql_on_fhir.scope import Scope
 from glue_jobs.sql_on_fhir.sql import case, named_struct, quote_name
 from glue_jobs.sql_on_fhir.steps import ROOT, CompiledView, Keep, Let, Step, Unnest
 from glue_jobs.sql_on_fhir.syntax import External

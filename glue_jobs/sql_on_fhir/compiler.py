@@ -7,9 +7,8 @@ live in `functions`, operators in `operators`; both call back into `Compiler`.
 from __future__ import annotations
 
 import difflib
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from glue_jobs.sql_on_fhir import functions, literals, operators
 from glue_jobs.sql_on_fhir.errors import (
@@ -18,8 +17,9 @@ from glue_jobs.sql_on_fhir.errors import (
     UnsupportedFhirPathError,
     ViewDefinitionError,
 )
-from glue_jobs.sql_on_fhir.needs import STRUCT, TEXT, Need, shape_schema, storage
+from glue_jobs.sql_on_fhir.needs import STRUCT, TEXT, shape_schema, storage
 from glue_jobs.sql_on_fhir.parser import parse
+from glue_jobs.sql_on_fhir.scope import Scope
 from glue_jobs.sql_on_fhir.sql import case, compact, fail
 from glue_jobs.sql_on_fhir.sql import field as sql_field
 from glue_jobs.sql_on_fhir.syntax import (
@@ -50,28 +50,6 @@ _CODE_SYSTEMS = {
 _ABSTRACT = frozenset({"Element", "BackboneElement"})
 # Choices of any type (`value[x]` of extensions) have 50 of them in R4; of others none has more than a dozen.
 _ANY_TYPE = 40
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What an expression can see besides its own text."""
-
-    focus: Value
-    resource: Value
-    constants: Mapping[str, Value] = field(default_factory=dict)
-    row_index: str = "0"
-    # what is needed of the nodes of each type that some repeat goes through
-    shapes: Mapping[str, Need] = field(default_factory=dict)
-    names: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    def fresh(self, prefix: str = "x") -> str:
-        """A name for a lambda variable that nothing else uses."""
-        return f"_{prefix}{next(self.names)}"
-
-
-def compile_path(expression: str, scope: Scope) -> Value:
-    """The value of an expression; errors carry the expression and the offset at fault."""
-    return Compiler(expression, scope).compile()
 
 
 class Compiler:

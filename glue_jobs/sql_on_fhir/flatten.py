@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from glue_jobs.sql_on_fhir.columns import Output, compile_column, same_type
-from glue_jobs.sql_on_fhir.compiler import Compiler, Scope
+from glue_jobs.sql_on_fhir.compiler import Compiler
 from glue_jobs.sql_on_fhir.errors import FhirPathTypeError, ViewDefinitionError
 from glue_jobs.sql_on_fhir.needs import STRUCT, Need, root_need
 from glue_jobs.sql_on_fhir.parser import parse
 from glue_jobs.sql_on_fhir.repeat import node_type, repeated_nodes
+from glue_jobs.sql_on_fhir.scope import Scope
 from glue_jobs.sql_on_fhir.sql import case, named_struct, quote_name
 from glue_jobs.sql_on_fhir.steps import ROOT, CompiledView, Keep, Let, Step, Unnest
-from glue_jobs.sql_on_fhir.syntax import External
+from glue_jobs.sql_on_fhir.syntax import External, Member, Node
 from glue_jobs.sql_on_fhir.values import EMPTY, Value
 from glue_jobs.sql_on_fhir.views import Column, Select, View
 
@@ -117,8 +118,8 @@ class _Flattener:
 
     # Iteration ------------------------------------------------------------------------------------------------
 
-    def _foci(self, select: Select, scope: Scope) -> Value:
-        """What a select iterates over."""
+    def _foci(self, select: Select, scope: Scope, *, stepwise: bool = False) -> Value:
+        """What a select iterates over; `stepwise`, steps of their own unnest what its path goes through."""
         if select.iteration == "repeat":
             with _place(f"{select.location}.repeat"):
                 kind = node_type(select.paths, scope)
@@ -127,9 +128,23 @@ class _Flattener:
                     return Value("array()", kind, many=True, need=Need(STRUCT, False, kind))
                 return repeated_nodes(select.paths, kind, scope)
         with _place(f"{select.location}.{select.iteration}"):
-            path = select.paths[0]
-            compiler = Compiler(path, scope)
-            return compiler.settle(parse(path), compiler.compile())
+            compiler, node = Compiler(select.paths[0], scope), parse(select.paths[0])
+            found = self._walked(node, compiler) if stepwise else compiler.compile()
+            return compiler.settle(node, found)
+
+    def _walked(self, node: Node, compiler: Compiler) -> Value:
+        """The value of a path such as `category.coding`, with each array of structures above it unnested.
+
+        Generators are plain Java code in Spark, and what joins inner arrays into one is not.
+        """
+        if not isinstance(node, Member) or node.source is None:
+            return compiler.visit(node, compiler.scope.focus)
+        source = self._walked(node.source, compiler)
+        if source.many and source.need is not None:
+            item = compiler.scope.fresh("f")
+            self.steps.append(Unnest(f"explode({source.sql})", (item,)))
+            source = source.single(item)
+        return compiler.member(node, source, node.name)
 
     def _select(self, select: Select, scope: Scope, missing: str | None) -> list[Output]:
         """Add the steps of a select. `missing` is true where an outer forEachOrNull found nothing."""
@@ -143,29 +158,30 @@ class _Flattener:
         return outputs
 
     def _iterate(self, select: Select, scope: Scope, missing: str | None) -> tuple[Scope, str | None]:
-        foci, outer = self._foci(select, scope), select.iteration == "forEachOrNull"
+        outer, counts = select.iteration == "forEachOrNull", _counts(select)
+        # Where neither a place in the collection nor its being empty matters, nulls go after they are unnested.
+        plain = not outer and not counts
+        foci = self._foci(select, scope, stepwise=plain and missing is None)
         item = scope.fresh("f")
         inner = replace(_inside(scope, foci, item), row_index="0")
+        keep = Keep(" OR ".join(filter(None, (f"{item} IS NOT NULL", missing))))
         if not foci.many:
             self.steps.append(Let(item, foci.sql))
             if outer:
                 return inner, f"{item} IS NULL"
-            self.steps.append(Keep(" OR ".join(filter(None, (f"{item} IS NOT NULL", missing)))))
+            self.steps.append(keep)
             return inner, missing
-        array = foci.array
+        array = foci.sql if plain else foci.array
         if missing:
             array = case((missing, "array(NULL)"), otherwise=array)
-        self._unnest(select, array, item, outer, inner)
-        if _counts(select):
+        names = (f"{item}_at", item) if counts else (item,)
+        generator = ("posexplode" if counts else "explode") + ("_outer" if outer else "")
+        self.steps.append(Unnest(f"{generator}({array})", names))
+        if plain and not foci.clean:
+            self.steps.append(keep)
+        if counts:
             inner = replace(inner, row_index=f"coalesce({item}_at, 0)")
         return inner, f"{item} IS NULL" if outer or missing else None
-
-    def _unnest(self, select: Select, array: str, item: str, outer: bool, scope: Scope) -> None:
-        suffix = "_outer" if outer else ""
-        if _counts(select):
-            self.steps.append(Unnest(f"posexplode{suffix}({array})", (f"{item}_at", item)))
-        else:
-            self.steps.append(Unnest(f"explode{suffix}({array})", (item,)))
 
     def _column(self, column: Column, scope: Scope) -> Output:
         with _place(column.location):

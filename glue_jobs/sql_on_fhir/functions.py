@@ -1,12 +1,13 @@
-"""Functions of FHIRPath: one small builder each, found by name in `_FUNCTIONS`."""
+"""Functions of FHIRPath: one small builder each, found by name in `_FUNCTIONS`. Those of text are in `strings`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from glue_jobs.sql_on_fhir import numeric, temporal
+from glue_jobs.sql_on_fhir import numeric, strings, temporal
+from glue_jobs.sql_on_fhir.calls import Entry, Use
 from glue_jobs.sql_on_fhir.sql import case, quote_text
 from glue_jobs.sql_on_fhir.syntax import Call, Node, type_name
 from glue_jobs.sql_on_fhir.values import (
@@ -23,33 +24,6 @@ if TYPE_CHECKING:
     from glue_jobs.sql_on_fhir.compiler import Compiler
 
 
-@dataclass(frozen=True)
-class _Use:
-    """One call: the compiler, the node, what it is called on and the `$this` outside of it."""
-
-    compiler: Compiler
-    node: Call
-    source: Value
-    this: Value
-
-    def argument(self, index: int = 0) -> Value:
-        """An argument that is evaluated once, outside of the source."""
-        return self.compiler.visit(self.node.arguments[index], self.this)
-
-    def has(self, index: int = 0) -> bool:
-        return len(self.node.arguments) > index
-
-    def literal(self, index: int, types: frozenset[str], what: str) -> str:
-        """An argument that must be a literal or constant."""
-        value = self.argument(index)
-        if value.literal is None or value.type not in types:
-            raise self.wrong(f"{self.node.name} takes {what}")
-        return value.literal
-
-    def wrong(self, reason: str) -> Exception:
-        return self.compiler.wrong(self.node, reason)
-
-
 def call(compiler: Compiler, node: Call, source: Value, this: Value) -> Value:
     """The value of a function call."""
     entry = _FUNCTIONS.get(node.name)
@@ -59,13 +33,13 @@ def call(compiler: Compiler, node: Call, source: Value, this: Value) -> Value:
     if not least <= len(node.arguments) <= most:
         count = str(least) if least == most else f"{least} to {most}"
         raise compiler.wrong(node, f"{node.name} takes {count} argument(s), not {len(node.arguments)}")
-    return builder(_Use(compiler, node, source, this))
+    return builder(Use(compiler, node, source, this))
 
 
 # Filtering and existence --------------------------------------------------------------------------------------
 
 
-def _criteria(use: _Use, item: Value) -> str:
+def _criteria(use: Use, item: Value) -> str:
     """The criteria of where, exists and all for one item: a boolean, by the type rules before any data."""
     node: Node = use.node.arguments[0]
     value = use.compiler.visit(node, item)
@@ -74,7 +48,7 @@ def _criteria(use: _Use, item: Value) -> str:
     return use.compiler.truth(node, value)
 
 
-def _where(use: _Use) -> Value:
+def _where(use: Use) -> Value:
     source = use.source
     if source.type == EMPTY:
         return EMPTY_VALUE
@@ -88,11 +62,11 @@ def _where(use: _Use) -> Value:
     return source.array_of(f"filter({source.sql}, {name} -> {guard}{condition})")
 
 
-def _exists(use: _Use) -> Value:
+def _exists(use: Use) -> Value:
     return boolean(_any(use)) if use.has() else boolean(use.compiler.present(use.source))
 
 
-def _any(use: _Use) -> str:
+def _any(use: Use) -> str:
     source = use.source
     if source.type == EMPTY:
         return "false"
@@ -105,7 +79,7 @@ def _any(use: _Use) -> str:
     return f"coalesce(exists({source.sql}, {name} -> coalesce({guard}{condition}, false)), false)"
 
 
-def _all(use: _Use) -> Value:
+def _all(use: Use) -> Value:
     source = use.compiler.settle(use.node, use.source)
     if source.type == EMPTY:
         return boolean("true")
@@ -117,15 +91,15 @@ def _all(use: _Use) -> Value:
     return boolean(f"coalesce(forall({source.array}, {name} -> coalesce({condition}, false)), true)")
 
 
-def _empty(use: _Use) -> Value:
+def _empty(use: Use) -> Value:
     return boolean(f"(NOT {use.compiler.present(use.source)})")
 
 
-def _not(use: _Use) -> Value:
+def _not(use: Use) -> Value:
     return boolean(f"(NOT {use.compiler.truth(use.node, use.source)})")
 
 
-def _count(use: _Use) -> Value:
+def _count(use: Use) -> Value:
     source = use.compiler.settle(use.node, use.source)
     if source.type == EMPTY:
         return Value("0", "integer")
@@ -134,7 +108,7 @@ def _count(use: _Use) -> Value:
     return Value(f"size(coalesce({source.array}, array()))", "integer")
 
 
-def _select(use: _Use) -> Value:
+def _select(use: Use) -> Value:
     """`name.select(given)`: the projection of every item, flattened."""
     source = use.compiler.settle(use.node, use.source)
     node = use.node.arguments[0]
@@ -156,19 +130,19 @@ def _select(use: _Use) -> Value:
 # Choosing items -----------------------------------------------------------------------------------------------
 
 
-def _first(use: _Use) -> Value:
+def _first(use: Use) -> Value:
     source = use.compiler.settle(use.node, use.source) if use.source.type != EMPTY else use.source
     return source.single(source.first) if source.many else source
 
 
-def _last(use: _Use) -> Value:
+def _last(use: Use) -> Value:
     source = use.compiler.settle(use.node, use.source)
     if not source.many:
         return source
     return source.single(f"get({source.array}, size({source.array}) - 1)")
 
 
-def _slice(use: _Use) -> Value:
+def _slice(use: Use) -> Value:
     """tail, skip and take."""
     source = use.compiler.settle(use.node, use.source)
     number = 1 if use.node.name == "tail" else int(use.literal(0, INTEGERS, "a whole number"))
@@ -178,33 +152,33 @@ def _slice(use: _Use) -> Value:
     return source.array_of(f"slice({array}, {max(number, 0) + 1}, greatest(size({array}), 0))")
 
 
-def _single(use: _Use) -> Value:
+def _single(use: Use) -> Value:
     return use.compiler.item(use.node, use.source)
 
 
-def _distinct(use: _Use) -> Value:
+def _distinct(use: Use) -> Value:
     source = use.compiler.settle(use.node, use.source)
     if source.need is not None:
         raise use.compiler.unsupported(use.node, "distinct() of structures")
     return source.array_of(f"array_distinct({source.array})") if source.many else source
 
 
-def _of_type(use: _Use) -> Value:
+def _of_type(use: Use) -> Value:
     return use.compiler.of_type(use.node, use.source, _named_type(use))
 
 
-def _is_type(use: _Use) -> Value:
+def _is_type(use: Use) -> Value:
     return use.compiler.is_type(use.node, use.source, _named_type(use))
 
 
-def _named_type(use: _Use) -> str:
+def _named_type(use: Use) -> str:
     name = type_name(use.node.arguments[0])
     if name is None:
         raise use.wrong(f"{use.node.name} takes the name of a type")
     return name
 
 
-def _extension(use: _Use) -> Value:
+def _extension(use: Use) -> Value:
     """`extension(url)`: the extensions with that url, of a structure or of a primitive's twin."""
     if use.source.type == EMPTY:
         return EMPTY_VALUE
@@ -220,7 +194,7 @@ def _extension(use: _Use) -> Value:
     return found.array_of(f"filter({found.sql}, {name} -> {key.sql} = {url.sql})")
 
 
-def _iif(use: _Use) -> Value:
+def _iif(use: Use) -> Value:
     condition = use.compiler.truth(use.node.arguments[0], use.argument(0))
     then = use.compiler.item(use.node.arguments[1], use.argument(1))
     other = use.compiler.item(use.node.arguments[2], use.argument(2)) if use.has(2) else EMPTY_VALUE
@@ -234,85 +208,10 @@ def _iif(use: _Use) -> Value:
     )
 
 
-# Strings ------------------------------------------------------------------------------------------------------
-
-
-def _join(use: _Use) -> Value:
-    source = use.source
-    if source.type == EMPTY:
-        return EMPTY_VALUE
-    source = use.compiler.settle(use.node, source)
-    if source.family != "text" and source.type not in NUMBERS | DATES | {"boolean", "time"}:
-        raise use.wrong(f"join takes strings, not {source.type}")
-    separator = use.compiler.item(use.node, use.argument()).sql if use.has() else "''"
-    if not source.many:
-        return Value(f"CAST({source.sql} AS STRING)", "string")
-    # array_join passes over nulls itself; nothing at all to join is empty, not ''.
-    array = (
-        source.sql if source.family in ("text", "date", "time") else f"CAST({source.sql} AS ARRAY<STRING>)"
-    )
-    return Value(case((source.present, f"array_join({array}, {separator})")), "string")
-
-
-def _text(use: _Use, value: Value) -> str:
-    item = use.compiler.item(use.node, value, "a string")
-    if item.family != "text" and item.type != EMPTY:
-        raise use.wrong(f"{use.node.name} takes a string, not a {item.type}")
-    return "CAST(NULL AS STRING)" if item.type == EMPTY else item.sql
-
-
-def _string_test(use: _Use) -> Value:
-    function = {"startsWith": "startswith", "endsWith": "endswith", "contains": "contains"}[use.node.name]
-    return boolean(f"{function}({_text(use, use.source)}, {_text(use, use.argument())})")
-
-
-def _matches(use: _Use) -> Value:
-    return boolean(f"({_text(use, use.source)} RLIKE {_text(use, use.argument())})")
-
-
-def _string_function(use: _Use) -> Value:
-    return Value(f"{use.node.name}({_text(use, use.source)})", "string")
-
-
-def _length(use: _Use) -> Value:
-    return Value(f"length({_text(use, use.source)})", "integer")
-
-
-def _replace(use: _Use) -> Value:
-    parts = (_text(use, use.source), _text(use, use.argument(0)), _text(use, use.argument(1)))
-    return Value(f"replace({', '.join(parts)})", "string")
-
-
-def _substring(use: _Use) -> Value:
-    text = _text(use, use.source)
-    start = use.compiler.item(use.node, use.argument(0), "a whole number").sql
-    length = f", {use.compiler.item(use.node, use.argument(1)).sql}" if use.has(1) else ""
-    inside = f"{start} >= 0 AND {start} < length({text})"
-    return Value(case((inside, f"substring({text}, {start} + 1{length})")), "string")
-
-
-def _to_string(use: _Use) -> Value:
-    item = use.compiler.item(use.node, use.source)
-    return Value(numeric.lexical(item) if item.numeric else f"CAST({item.sql} AS STRING)", "string")
-
-
-def _to_integer(use: _Use) -> Value:
-    item = use.compiler.item(use.node, use.source)
-    if item.type == "boolean":
-        return Value(f"CAST({item.sql} AS INT)", "integer")
-    whole = f"CAST({item.sql} AS STRING) RLIKE '^[+-]?[0-9]+$'"
-    return Value(case((whole, f"try_cast({item.sql} AS INT)")), "integer")
-
-
-def _to_decimal(use: _Use) -> Value:
-    item = use.compiler.item(use.node, use.source)
-    return Value(f"try_cast({item.sql} AS DECIMAL(38,15))", "decimal", numeric=True)
-
-
 # Boundaries and keys ------------------------------------------------------------------------------------------
 
 
-def _boundary(use: _Use) -> Value:
+def _boundary(use: Use) -> Value:
     high = use.node.name == "highBoundary"
     precision = int(use.literal(0, INTEGERS, "a whole number")) if use.has() else None
     source = use.source
@@ -333,13 +232,13 @@ def _boundary(use: _Use) -> Value:
     raise use.wrong(f"{use.node.name} takes a number, date, time or Period, not a {item.type}")
 
 
-def _resource_key(use: _Use) -> Value:
+def _resource_key(use: Use) -> Value:
     if not use.compiler.model.is_a(use.source.type, "Resource"):
         raise use.wrong(f"getResourceKey is for resources, not for a {use.source.type}")
     return replace(use.compiler.member(use.node, use.source, "id"), type="string", parent=None, key="")
 
 
-def _reference_key(use: _Use) -> Value:
+def _reference_key(use: Use) -> Value:
     """The id in a relative reference, `Type/id` or `Type/id/_history/version`; anything else has no key."""
     source = use.source
     if source.type == EMPTY:
@@ -371,20 +270,18 @@ def _key_of(reference: str, wanted: str | None) -> str:
     # Equal to its type and what follows the last slash: nearly every reference, and told without counting
     # characters or looking each of them up, as substring and translate do.
     plain = f"{reference} = concat({head}, {last}) AND {_is_id(last)}"
-    version = f"substring_index(substring({reference}, {len(wanted) + 2}), '/_history/', 1)"
-    versioned = (
-        f"startswith({reference}, {head}) AND contains({reference}, '/_history/') AND {_is_id(version)}"
-    )
-    return case((plain, last), (f"{versioned} AND NOT contains({version}, '/')", version))
+    # Rare, so what counts is that its text is short: Spark plans it for every reference of every view.
+    pattern = quote_text(f"^{wanted}/([^/?#]+)/_history/")
+    version = f"nullif(regexp_extract({reference}, {pattern}, 1), '')"
+    return case((plain, last), (f"contains({reference}, '/_history/')", version))
 
 
 def _is_id(text: str) -> str:
     return f"{text} <> '' AND NOT contains({text}, '?') AND NOT contains({text}, '#')"
 
 
-_Builder = Callable[[_Use], Value]
-# Name: builder, least and most number of arguments.
-_FUNCTIONS: Mapping[str, tuple[_Builder, int, int]] = {
+_FUNCTIONS: Mapping[str, Entry] = {
+    **strings.FUNCTIONS,
     "where": (_where, 1, 1),
     "exists": (_exists, 0, 1),
     "all": (_all, 1, 1),
@@ -404,20 +301,6 @@ _FUNCTIONS: Mapping[str, tuple[_Builder, int, int]] = {
     "is": (_is_type, 1, 1),
     "extension": (_extension, 1, 1),
     "iif": (_iif, 2, 3),
-    "join": (_join, 0, 1),
-    "startsWith": (_string_test, 1, 1),
-    "endsWith": (_string_test, 1, 1),
-    "contains": (_string_test, 1, 1),
-    "matches": (_matches, 1, 1),
-    "upper": (_string_function, 0, 0),
-    "lower": (_string_function, 0, 0),
-    "trim": (_string_function, 0, 0),
-    "length": (_length, 0, 0),
-    "replace": (_replace, 2, 2),
-    "substring": (_substring, 1, 2),
-    "toString": (_to_string, 0, 0),
-    "toInteger": (_to_integer, 0, 0),
-    "toDecimal": (_to_decimal, 0, 0),
     "lowBoundary": (_boundary, 0, 1),
     "highBoundary": (_boundary, 0, 1),
     "getResourceKey": (_resource_key, 0, 0),

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from glue_jobs.sql_on_fhir.compiler import Compiler, Scope
+from glue_jobs.sql_on_fhir.compiler import Compiler
 from glue_jobs.sql_on_fhir.errors import FhirPathTypeError
 from glue_jobs.sql_on_fhir.needs import STRUCT, Need, shape_type
 from glue_jobs.sql_on_fhir.parser import parse
+from glue_jobs.sql_on_fhir.scope import Scope
 from glue_jobs.sql_on_fhir.sql import case, fail, named_struct
 from glue_jobs.sql_on_fhir.syntax import Call, Index, Member, Node
 from glue_jobs.sql_on_fhir.values import Value

@@ -163,7 +163,7 @@ def _live_bytes(lake: Lake, database: str) -> int:
 def lake_spark(mirror: Path, names: list[str]) -> Any:
     """One Spark for all lakes, so that all are measured warm: a catalog and two buckets for each."""
     from glue_jobs.lake.session import remember_names
-    from local.spark import spark_settings, start_spark
+    from local.spark import PLANNED_IN_PLACE, spark_settings, start_spark
 
     buckets = [f"{name}-{part}" for name in names for part in ("landing", "lake", "plain")]
     settings = spark_settings(mirror, buckets, "s3://unused/warehouse")
@@ -172,7 +172,7 @@ def lake_spark(mirror: Path, names: list[str]) -> Any:
         settings |= {key.replace("catalog.lake", f"catalog.{name}"): value for key, value in own.items()}
         settings[f"spark.sql.catalog.{name}.warehouse"] = f"s3://{name}-lake/warehouse"
     # A job on Glue is warm for its length; the laptop's settings favour short ones.
-    settings["spark.driver.extraJavaOptions"] = "-XX:+UseParallelGC -Duser.timezone=UTC"
+    settings["spark.driver.extraJavaOptions"] = "-XX:+UseParallelGC -Duser.timezone=UTC" + PLANNED_IN_PLACE
     spark = start_spark({**settings, "spark.master": f"local[{CORES}]", "spark.driver.memory": "4g"})
     remember_names(spark)  # as every job's session does
     return spark

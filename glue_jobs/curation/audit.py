@@ -15,7 +15,7 @@ from typing import Any
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
-from glue_jobs.curation.counts import Counts, Renewed, count, counts_all
+from glue_jobs.curation.counts import RENEWED, Counts, Renewed, count, counts_all
 from glue_jobs.curation.rules import columns_in, columns_of
 from schemas import SchemaError
 from schemas.expectation import Expectation, Suite
@@ -61,6 +61,14 @@ class Check:
         return f"{self.expectation.type}({about}){count}"
 
 
+@dataclass(frozen=True)
+class Audit:
+    """What a suite found, one check for each expectation, and how many rows were made anew, if that was counted."""
+
+    checks: tuple[Check, ...]
+    renewed: int | None = None
+
+
 def check_suite(suite: Suite, columns: Sequence[str]) -> None:
     """Refuse, before any data is read, a suite that names no such expectation or column.
 
@@ -80,18 +88,20 @@ def check_suite(suite: Suite, columns: Sequence[str]) -> None:
             raise SchemaError(suite.file, where, problem) from None
 
 
-def audit(rows: DataFrame, suite: Suite, renewed: Renewed | None = None) -> list[Check]:
+def audit(rows: DataFrame, suite: Suite, renewed: Renewed | None = None) -> Audit:
     """Run the suite on the rows: cached, in as few columns as it needs, where one query does not do.
 
-    ``renewed`` are those that may have become like others since the suite was passed; None: any may.
+    ``renewed`` are those made anew since the suite was passed; None: any may be.
     """
     narrow, one_query = rows, counts_all(suite)
     if not one_query:
-        needed = sorted({column for each in suite.expectations for column in columns_of(each)})
-        narrow = (rows.select(*needed) if needed and not _needs_all(suite) else rows).persist()
-    token = _counted.set(_counts(narrow, suite, renewed))
+        needed = {column for each in suite.expectations for column in columns_of(each)}
+        needed |= set(renewed.keys.columns) if renewed else set()
+        narrow = (rows.select(*sorted(needed)) if needed and not _needs_all(suite) else rows).persist()
+    counts = _counts(narrow, suite, renewed)
+    token = _counted.set(counts)
     try:
-        return list(_checks(suite, _validated(narrow, suite).results))
+        return Audit(tuple(_checks(suite, _validated(narrow, suite).results)), counts.get(RENEWED))
     finally:
         _counted.reset(token)
         if not one_query:

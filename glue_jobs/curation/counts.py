@@ -34,27 +34,34 @@ _METRICS = {
     **_UNIQUE,
 }
 _OF_UNIQUE = frozenset({"column", "column_list", "ignore_row_if"})
-_RENEWED: Metric = ("renewed", ())
+RENEWED: Metric = ("renewed", ())
+"""Not Great Expectations': how many rows have one of the keys that were made anew."""
 
 
 @dataclass(frozen=True)
 class Renewed:
-    """The few keys whose rows were made anew since the table last passed the suite's demands of uniqueness, and how
-    many rows that are.
+    """The few keys whose rows were made anew, and how many rows that are, if that is known.
 
-    Of rows that agree in a demand's columns all or none have such a key, if the key is part of these columns. So
-    no two of the others are alike, and only these are compared.
+    ``passed`` says that the table passed the suite's demands of uniqueness before. Of rows that agree in a demand's
+    columns all or none have such a key, if the key is part of these columns. So no two of the others are alike, and
+    only these are compared.
     """
 
     keys: KeySet
-    rows: int
+    rows: int | None = None
+    passed: bool = False
 
-    def holds(self) -> Column:
+    def are(self) -> Column:
+        """Whether a row is one of them; null for one without a key."""
+        return F.expr(self.keys.predicate())
+
+    def may_be(self) -> Column:
         """Whether a row may be one of them, never null."""
-        return F.coalesce(F.expr(self.keys.predicate()), F.lit(True))
+        return F.coalesce(self.are(), F.lit(True))
 
     def decides(self, expectation: Expectation) -> bool:
-        return demands_uniqueness(expectation) and set(self.keys.columns) <= set(columns_of(expectation))
+        is_part = set(self.keys.columns) <= set(columns_of(expectation))
+        return self.passed and is_part and demands_uniqueness(expectation)
 
 
 def demands_uniqueness(expectation: Expectation) -> bool:
@@ -81,7 +88,7 @@ def count(rows: DataFrame, suite: Suite, renewed: Renewed | None = None) -> Coun
     """The counts of the suite's metrics, as Great Expectations has them.
 
     All rows are counted, but compared with each other only those that may have become alike (``renewed``; None:
-    any may).
+    any may). Those made anew are counted for themselves.
 
     Of unique values only that none occurs twice: where one does, counting how many is left to Great
     Expectations. So are other types, and metrics that two expectations ask about the same columns.
@@ -92,18 +99,18 @@ def count(rows: DataFrame, suite: Suite, renewed: Renewed | None = None) -> Coun
     for each in asked:
         wanted.update(_wanted(each))
     if renewed is not None:
-        wanted[_RENEWED] = F.count_if(renewed.holds())
+        wanted[RENEWED] = F.count_if(renewed.are())
     distinct: dict[Metric, Column] = {}
     for each in asked:
         if each.type in _UNIQUE:
             compared = _is_present(each)
             if renewed is not None and renewed.decides(each):
-                compared = compared & renewed.holds()
+                compared = compared & renewed.may_be()
             distinct[_metric(each)] = _doubles(each, compared)
     names = [*wanted, *distinct]
     row = rows.agg(*wanted.values(), *distinct.values()).collect()[0]
     found = {name: int(value or 0) for name, value in zip(names, row, strict=True)}
-    if renewed is not None and found.pop(_RENEWED) != renewed.rows:
+    if renewed is not None and renewed.passed and found[RENEWED] != renewed.rows:
         return count(rows, suite)  # other rows than those of its keys came
     for metric in distinct:
         name, columns = metric

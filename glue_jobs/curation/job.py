@@ -33,8 +33,9 @@ from glue_jobs.lake.run import Run
 from glue_jobs.lake.session import interpreted
 from schemas.expectation import Suite
 
-AT_ONCE = 2
-"""Tables published at a time: while one is planned on the driver, another is written by the executors."""
+AT_ONCE = 3
+"""Tables published at a time: while one is planned on the driver, another is written by the executors, and a third
+waits for a commit."""
 
 
 class TableFailed(LakeError):

@@ -39,6 +39,9 @@ from schemas.expectation import Suite
 BRANCH_PREFIX = "audit_"
 ATTEMPTS = 3
 """How often a table is written where compaction comes in between; it does so once a night."""
+SMALL = 500_000
+"""Values (rows times columns) up to which a table is written whole where few of its rows change: one commit in place
+of two, one file in place of one more each time, and no delete files for every reader to apply."""
 _CHANGED_KEYS = "_watershed_changed_keys"
 _PASSED = f"{PROPERTY_PREFIX}unique"
 
@@ -47,7 +50,7 @@ _PASSED = f"{PROPERTY_PREFIX}unique"
 class Change:
     """The rows a table is to gain, and which of its rows they replace.
 
-    ``keys`` names the rows to be replaced; None replaces all rows. ``identity`` is what its rows are
+    ``keys`` names the rows to be replaced, those that they are replaced by included; None replaces all rows. ``identity`` is what its rows are
     known by where some may not be published. ``in_one_task`` says that few rows come from one task already.
     """
 
@@ -117,14 +120,25 @@ def _write_and_audit(run: Run, full_name: str, change: Change, state: TableState
     publishable = replace(change, rows=that_hold(change.rows, suite))
     # A branch is published only if it passes, so what is on ``main`` has passed what its snapshot names.
     properties = {**state.properties(run.run_id), _PASSED: uniqueness(suite)}
-    added, removed = write_branch(run.spark, full_name, branch, publishable, properties)
+    added = write_branch(run.spark, full_name, branch, publishable, properties)
     renewed = None
-    if change.keys is not None and change.keys.few is not None and passed == properties[_PASSED]:
-        renewed = Renewed(change.keys, added)
-    checks = tuple(audit(branch_rows(run.spark, full_name, branch), suite, renewed))
-    head = int(iceberg_table(run.spark, full_name).snapshot(branch).snapshotId())
-    refused = branch if any(check.halts for check in checks) else None
-    return Outcome(suite.table, False, head, checks, added, removed, refused, before)
+    if change.keys is not None and change.keys.few is not None:
+        known = added is not None and passed == properties[_PASSED]
+        renewed = Renewed(change.keys, added, passed=known)
+    rows = branch_rows(run.spark, full_name, branch)
+    found = audit(rows, suite, renewed)
+    if added is None:
+        added = _count_renewed(rows, change) if found.renewed is None else found.renewed
+    snapshot = iceberg_table(run.spark, full_name).snapshot(branch)
+    removed = before + added - row_count(snapshot)
+    refused = branch if any(check.halts for check in found.checks) else None
+    head = int(snapshot.snapshotId())
+    return Outcome(suite.table, False, head, found.checks, added, removed, refused, before)
+
+
+def _count_renewed(rows: DataFrame, change: Change) -> int:
+    assert change.keys is not None  # without keys all rows are new, and counted as they are written
+    return change.keys.choose(rows).count()
 
 
 def _passed(snapshot: Any) -> str | None:
@@ -214,28 +228,36 @@ def _open_branch(spark: SparkSession, full_name: str, branch: str) -> None:
 
 def write_branch(
     spark: SparkSession, full_name: str, branch: str, change: Change, properties: Mapping[str, str]
-) -> tuple[int, int]:
-    """Replace rows on the branch; returns how many rows were added and removed.
+) -> int | None:
+    """Replace rows on the branch; returns how many rows were added, or None where they were written together with
+    those that stay.
 
-    The delete comes first and the append carries the state, so a branch without the state is unfinished;
+    A delete comes first and the append carries the state, so a branch without the state is unfinished;
     nobody reads it either way, because ``main`` moves last.
     """
     target = branch_target(full_name, branch)
-    before = kept = row_count(iceberg_table(spark, full_name).snapshot(branch))
-    if change.keys is None:
-        kept = 0
-    elif before:
+    rows = _with_undeclared(spark, full_name, _in_few_files(change))
+    before = row_count(iceberg_table(spark, full_name).snapshot(branch))
+    whole = change.keys is None
+    together = before > 0 and _is_small(change, before * len(rows.columns))
+    if change.keys is not None and together:
+        staying = change.keys.leave(branch_rows(spark, full_name, branch))
+        rows = staying.unionByName(rows).coalesce(1)
+    elif change.keys is not None and before:
         _delete(spark, target, change.keys, f"{_CHANGED_KEYS}_of_{full_name.rpartition('.')[2]}")
-        kept = row_count(iceberg_table(spark, full_name).snapshot(branch))
-    writer = _with_undeclared(spark, full_name, _in_few_files(change)).writeTo(target)
+    writer = rows.writeTo(target)
     for key, value in properties.items():
         writer = writer.option(f"snapshot-property.{key}", value)
-    if change.keys is None:
+    if whole or together:
         writer.overwrite(F.lit(True))
     else:
         writer.append()
     added = iceberg_table(spark, full_name).snapshot(branch).summary().get("added-records")
-    return int(added or 0), before - kept
+    return None if together else int(added or 0)
+
+
+def _is_small(change: Change, values: int) -> bool:
+    return change.keys is not None and change.keys.few is not None and values <= SMALL
 
 
 def _undeclared(spark: SparkSession, full_name: str, rows: DataFrame) -> list[StructField]:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
 from glue_jobs.curation import publish as publishing
-from glue_jobs.curation.audit import Check, audit, check_suite
-from glue_jobs.curation.counts import Renewed, count
+from glue_jobs.curation.audit import Audit, audit, check_suite
+from glue_jobs.curation.counts import RENEWED, Renewed, count
 from glue_jobs.curation.job import audit_failure
 from glue_jobs.curation.publish import Change, Outcome, advance, branch_rows, publish
 from glue_jobs.curation.results import RESULT_TABLE, record_results
@@ -24,6 +26,7 @@ from glue_jobs.lake.run import Run, new_run_id
 from glue_jobs.lake.tables import Column, TableSpec, current_snapshot, ensure_table, iceberg_table, read_at
 from schemas import SchemaError
 from schemas.expectation import Expectation, Suite
+from tests.conftest import examples
 
 pytestmark = pytest.mark.spark
 
@@ -58,7 +61,7 @@ def _keys(spark: SparkSession, *keys: str) -> KeySet:
 
 
 def _rows(frame: DataFrame) -> list[tuple[object, ...]]:
-    return sorted(map(tuple, frame.collect()))
+    return sorted(map(tuple, frame.collect()), key=repr)
 
 
 def _state(run_id: str) -> TableState:
@@ -75,7 +78,7 @@ def test_rows_are_replaced_by_key_and_the_state_comes_with_them(
     second = publish(
         _run(spark),
         table,
-        Change(_frame(spark, ("b", 2), ("d", 1)), _keys(spark, "b", "c", "x")),
+        Change(_frame(spark, ("b", 2), ("d", 1)), _keys(spark, "b", "c", "d", "x")),
         _state("r2"),
         SUITE,
     )
@@ -166,11 +169,12 @@ def test_rows_that_stay_are_compared_only_with_what_another_writer_brought(
 ) -> None:
     seen: list[Renewed | None] = []
 
-    def watched(rows: DataFrame, suite: Suite, renewed: Renewed | None) -> list[Check]:
+    def watched(rows: DataFrame, suite: Suite, renewed: Renewed | None) -> Audit:
         seen.append(renewed)
         return audit(rows, suite, renewed)
 
     monkeypatch.setattr(publishing, "audit", watched)
+    monkeypatch.setattr(publishing, "SMALL", 0)
 
     def published(*rows: tuple[str, int], keys: str, suite: Suite = SUITE) -> bool:
         change = Change(_frame(spark, *rows), _keys(spark, *keys))
@@ -188,7 +192,37 @@ def test_rows_that_stay_are_compared_only_with_what_another_writer_brought(
     assert not published(("b", 2), keys="b", suite=other)
     _frame(spark, ("a", 1)).writeTo(table).append()
     assert not published(("d", 5), keys="d")
-    assert seen == [None, None]
+    assert [each is not None and each.passed for each in seen] == [False, False]
+
+
+_ROWS = st.dictionaries(st.sampled_from("abcd"), st.lists(st.integers(1, 2), max_size=2), max_size=3)
+
+
+@settings(max_examples=examples(3), deadline=None, suppress_health_check=list(HealthCheck))
+@given(changes=st.lists(_ROWS, min_size=2, max_size=4))
+def test_a_small_table_written_whole_is_what_deletes_and_appends_make_of_it(
+    spark: SparkSession, table: str, changes: list[dict[str, list[int]]]
+) -> None:
+    """Of each change the keys, and the rows that each of them is to have, none among them."""
+    any_ = Suite("published", (HALT, WARN), SUITE.file)
+    found = []
+    for small in (0, 100):
+        publish(_run(spark), table, Change(_frame(spark, (None, 7))), _state("r0"), any_)
+        outcomes = []
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(publishing, "SMALL", small)
+            for change in changes:
+                rows = [(key, value) for key, values in change.items() for value in values]
+                frame = spark.createDataFrame(rows, "k string, v int")
+                outcomes.append(
+                    publish(_run(spark), table, Change(frame, _keys(spark, *change)), _state("r1"), any_)
+                )
+        told = [(each.published, each.rows_before, each.added, each.removed) for each in outcomes]
+        checks = [[(check.checked, check.unexpected) for check in each.checks] for each in outcomes]
+        found.append((told, checks, _rows(spark.table(table))))
+        if small:
+            assert spark.table(f"{table}.delete_files").isEmpty()
+    assert found[0] == found[1]
 
 
 def test_all_rows_are_counted_and_only_the_renewed_compared(spark: SparkSession) -> None:
@@ -196,10 +230,16 @@ def test_all_rows_are_counted_and_only_the_renewed_compared(spark: SparkSession)
     unique = ("column_values.unique.unexpected_count", ("k",))
     whole = count(rows, SUITE)
     assert unique not in whole  # which they are is for Great Expectations to say
-    renewed = count(rows, SUITE, Renewed(_keys(spark, "b", "c", "x"), 2))
-    assert renewed == {**whole, unique: 0}
-    assert count(rows, SUITE, Renewed(_keys(spark, "a", "b"), 3)) == whole
-    assert count(rows, SUITE, Renewed(_keys(spark, "b"), 2)) == whole  # not all rows have its keys
+    renewed = count(rows, SUITE, Renewed(_keys(spark, "b", "c", "x"), 2, passed=True))
+    assert renewed == {**whole, unique: 0, RENEWED: 2}
+    assert count(rows, SUITE, Renewed(_keys(spark, "b", "c"))) == {
+        **whole,
+        RENEWED: 2,
+    }  # nothing passed before
+    assert count(rows, SUITE, Renewed(_keys(spark, "a", "b"), 3, passed=True)) == {**whole, RENEWED: 3}
+    assert (
+        count(rows, SUITE, Renewed(_keys(spark, "b"), 2, passed=True)) == whole
+    )  # not all rows have its keys
 
 
 def test_a_first_publication_that_is_refused_leaves_an_empty_table(
@@ -214,13 +254,14 @@ def test_a_first_publication_that_is_refused_leaves_an_empty_table(
 def test_compaction_in_between_is_no_conflict(
     spark: SparkSession, table: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(publishing, "SMALL", 0)  # else the table is one file
     for number in range(7):  # of fewer than five files none is rewritten
         rows = _frame(spark, (f"a{number}", 1))
         publish(_run(spark), table, Change(rows, _keys(spark, f"a{number}")), _state("r1"), SUITE)
     spark.sql(f"delete from {table} where k = 'a6'")
     audited = []
 
-    def audit_beside_compaction(rows: DataFrame, suite: Suite, renewed: Renewed | None) -> list[Check]:
+    def audit_beside_compaction(rows: DataFrame, suite: Suite, renewed: Renewed | None) -> Audit:
         audited.append(suite.table)
         if len(audited) == 1:
             done = maintain_table(spark, table, timedelta(days=1))
@@ -245,9 +286,9 @@ def test_a_writer_in_between_is_a_conflict_and_loses_nothing(
 ) -> None:
     publish(run, table, Change(_frame(spark, ("a", 1))), _state("r1"), SUITE)
 
-    def audit_beside_a_writer(rows: DataFrame, suite: Suite, renewed: Renewed | None) -> list[object]:
+    def audit_beside_a_writer(rows: DataFrame, suite: Suite, renewed: Renewed | None) -> Audit:
         _frame(spark, ("other", 1)).writeTo(table).append()
-        return []
+        return Audit(())
 
     monkeypatch.setattr(publishing, "audit", audit_beside_a_writer)
     with pytest.raises(CommitConflict, match="changed by another writer"):
@@ -265,7 +306,7 @@ def test_inputs_read_without_effect_are_recorded_without_a_row(
 
 
 def test_results_are_counts_without_values(spark: SparkSession, run: Run) -> None:
-    checks = tuple(audit(_frame(spark, ("secret", None), ("secret", 1)), SUITE))
+    checks = audit(_frame(spark, ("secret", None), ("secret", 1)), SUITE).checks
     record_results(run, [Outcome("published", False, 5, checks, branch="b")])
     rows = spark.table(f"lake.{RESULT_TABLE.name}").where(f"run_id = '{run.run_id}'").collect()
     assert [(row.expectation, row.columns, row.success, row.checked, row.unexpected) for row in rows] == [
@@ -280,7 +321,7 @@ def test_an_expectation_that_cannot_be_evaluated_has_not_held(spark: SparkSessio
     odd = Expectation(
         "expect_column_mean_to_be_between", {"column": "k", "min_value": 1}, "halt", "texts have none"
     )
-    (check,) = audit(_frame(spark, ("a", 1)), Suite("published", (odd,), Path("published.yaml")))
+    (check,) = audit(_frame(spark, ("a", 1)), Suite("published", (odd,), Path("published.yaml"))).checks
     assert not check.success
     assert check.halts
 

@@ -89,11 +89,11 @@ def test_one_query_counts_what_great_expectations_does(
     # One by one, because the table as a whole would leave to Great Expectations what is asked twice.
     suites = [Suite("t", (rule,), Path("t.yaml")) for rule in rules]
     assert all(map(counts_all, suites))
-    ours = [audit(rows, suite) for suite in suites]
+    ours = [audit(rows, suite).checks for suite in suites]
     counted = [count(rows, suite) for suite in suites]
     assert {len(each) for each in counted} == {2, 3}
     monkeypatch.setattr(auditing, "count", lambda *_: {})
-    assert ours == [audit(rows, suite) for suite in suites]
+    assert ours == [audit(rows, suite).checks for suite in suites]
     assert {check.success for (check,) in ours} == {True, False}
     rows.unpersist()
 
@@ -110,7 +110,7 @@ def test_conditions_of_rows_and_unequal_arguments_are_left_to_great_expectations
         Expectation(between, {**column, "min_value": 3}, "halt", "r"),
         Expectation("expect_column_values_to_match_regex", {"column": "a", "regex": 3}, "halt", "r"),
     )
-    checks = audit(rows, Suite("t", rules, Path("t.yaml")))
+    checks = audit(rows, Suite("t", rules, Path("t.yaml"))).checks
     assert [check.unexpected for check in checks[:4]] == [2, 0, 2, 4]
     rows.unpersist()
 
@@ -125,7 +125,7 @@ def test_each_kind_of_rule_breaks_as_great_expectations_counts(
     suite = Suite("t", tuple(rules), Path("t.yaml"))
     flags = [breaks(rule).alias(f"r{number}") for number, rule in enumerate(rules)]
     held = rows.select("k", *flags).collect()
-    for number, (check, (kind, _, broken)) in enumerate(zip(audit(rows, suite), RULES, strict=True)):
+    for number, (check, (kind, _, broken)) in enumerate(zip(audit(rows, suite).checks, RULES, strict=True)):
         assert {row.k for row in held if row[f"r{number}"]} == broken, kind
         assert check.evaluated, kind
         assert (check.unexpected, check.halts) == (len(broken), True), kind

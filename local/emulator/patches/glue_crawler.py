@@ -49,8 +49,18 @@ def ask_to_stop(crawler: dict[str, Any]) -> bool:
         return True
 
 
+def _error(code: str, message: str, status: int = 400) -> Any:
+    from ministack.core.responses import error_response_json
+
+    return error_response_json(code, message, status)
+
+
+def _no_crawler(name: str) -> Any:
+    return _error("EntityNotFoundException", f"Crawler entry with name {name} does not exist")
+
+
 def _start_crawler(request: dict[str, Any]) -> Any:
-    from ministack.core.responses import error_response_json, json_response
+    from ministack.core.responses import json_response
     from ministack.services import glue
 
     from local.glue.crawler import CRAWLED_WITH
@@ -58,14 +68,10 @@ def _start_crawler(request: dict[str, Any]) -> Any:
     name = request.get("Name", "")
     crawler = glue._crawlers.get(name)
     if crawler is None:
-        return error_response_json(
-            "EntityNotFoundException", f"Crawler entry with name {name} does not exist", 400
-        )
+        return _no_crawler(name)
     with _records:
         if crawler["State"] != "READY":
-            return error_response_json(
-                "CrawlerRunningException", f"Crawler with name {name} has already started", 400
-            )
+            return _error("CrawlerRunningException", f"Crawler with name {name} has already started")
         started = time.time()
         crawler["State"] = "RUNNING"
 
@@ -84,24 +90,19 @@ def _start_crawler(request: dict[str, Any]) -> Any:
         problem = f"The crawl could not be handed to the local Glue: {error}"
         _log.exception("%s", problem)
         finish(crawler, started, "FAILED", problem, "")
-        return error_response_json("InternalServiceException", problem, 500)
+        return _error("InternalServiceException", problem, 500)
     return json_response({})
 
 
 def _stop_crawler(request: dict[str, Any]) -> Any:
-    from ministack.core.responses import error_response_json, json_response
+    from ministack.core.responses import json_response
     from ministack.services import glue
 
     name = request.get("Name", "")
-    crawler = glue._crawlers.get(name)
-    if crawler is None:
-        return error_response_json(
-            "EntityNotFoundException", f"Crawler entry with name {name} does not exist", 400
-        )
+    if (crawler := glue._crawlers.get(name)) is None:
+        return _no_crawler(name)
     if not ask_to_stop(crawler):
-        return error_response_json(
-            "CrawlerNotRunningException", f"Crawler with name {name} is not running", 400
-        )
+        return _error("CrawlerNotRunningException", f"Crawler with name {name} is not running")
     return json_response({})
 
 

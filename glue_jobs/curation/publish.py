@@ -50,8 +50,9 @@ _PASSED = f"{PROPERTY_PREFIX}unique"
 class Change:
     """The rows a table is to gain, and which of its rows they replace.
 
-    ``keys`` names the rows to be replaced, those that they are replaced by included; None replaces all rows. ``identity`` is what its rows are
-    known by where some may not be published. ``in_one_task`` says that few rows come from one task already.
+    ``keys`` names the rows to be replaced, those that they are replaced by included; None replaces all rows.
+    ``identity`` is what its rows are known by where some may not be published. ``in_one_task`` says that few rows
+    come from one task already.
     """
 
     rows: DataFrame
@@ -238,26 +239,22 @@ def write_branch(
     target = branch_target(full_name, branch)
     rows = _with_undeclared(spark, full_name, _in_few_files(change))
     before = row_count(iceberg_table(spark, full_name).snapshot(branch))
-    whole = change.keys is None
-    together = before > 0 and _is_small(change, before * len(rows.columns))
-    if change.keys is not None and together:
-        staying = change.keys.leave(branch_rows(spark, full_name, branch))
-        rows = staying.unionByName(rows).coalesce(1)
-    elif change.keys is not None and before:
-        _delete(spark, target, change.keys, f"{_CHANGED_KEYS}_of_{full_name.rpartition('.')[2]}")
+    keys = change.keys if before else None
+    together = keys is not None and keys.few is not None and before * len(rows.columns) <= SMALL
+    if keys is not None and together:
+        rows = keys.leave(branch_rows(spark, full_name, branch)).unionByName(rows).coalesce(1)
+    elif keys is not None:
+        _delete(spark, target, keys, f"{_CHANGED_KEYS}_of_{full_name.rpartition('.')[2]}")
     writer = rows.writeTo(target)
     for key, value in properties.items():
         writer = writer.option(f"snapshot-property.{key}", value)
-    if whole or together:
+    if change.keys is None or together:
         writer.overwrite(F.lit(True))
     else:
         writer.append()
-    added = iceberg_table(spark, full_name).snapshot(branch).summary().get("added-records")
-    return None if together else int(added or 0)
-
-
-def _is_small(change: Change, values: int) -> bool:
-    return change.keys is not None and change.keys.few is not None and values <= SMALL
+    if together:
+        return None
+    return int(iceberg_table(spark, full_name).snapshot(branch).summary().get("added-records") or 0)
 
 
 def _undeclared(spark: SparkSession, full_name: str, rows: DataFrame) -> list[StructField]:

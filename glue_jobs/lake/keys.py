@@ -85,10 +85,8 @@ class KeySet:
         return rows.join(self.frame, list(self.columns), "left_semi").select(*map(quoted, rows.columns))
 
     def leave(self, rows: DataFrame) -> DataFrame:
-        """The rows whose key is not in the set, those without a key among them."""
-        if self.frame is None:
-            return rows.where(f"not coalesce({self.predicate()}, false)")
-        return rows.join(self.frame, list(self.columns), "left_anti").select(*map(quoted, rows.columns))
+        """The rows whose key is not in the set, those without a key among them; only where ``few`` holds it."""
+        return rows.where(f"not coalesce({self.predicate()}, false)")
 
     def rows(self, spark: SparkSession) -> DataFrame:
         """The keys as a frame."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from local.emulator import context
 from local.emulator.glue_host import CrawlEnd
+from local.emulator.refusal import refusal
 
 _log = logging.getLogger("watershed.glue")
 
@@ -49,14 +50,8 @@ def ask_to_stop(crawler: dict[str, Any]) -> bool:
         return True
 
 
-def _error(code: str, message: str, status: int = 400) -> Any:
-    from ministack.core.responses import error_response_json
-
-    return error_response_json(code, message, status)
-
-
 def _no_crawler(name: str) -> Any:
-    return _error("EntityNotFoundException", f"Crawler entry with name {name} does not exist")
+    return refusal("EntityNotFoundException", f"Crawler entry with name {name} does not exist")
 
 
 def _start_crawler(request: dict[str, Any]) -> Any:
@@ -71,7 +66,7 @@ def _start_crawler(request: dict[str, Any]) -> Any:
         return _no_crawler(name)
     with _records:
         if crawler["State"] != "READY":
-            return _error("CrawlerRunningException", f"Crawler with name {name} has already started")
+            return refusal("CrawlerRunningException", f"Crawler with name {name} has already started")
         started = time.time()
         crawler["State"] = "RUNNING"
 
@@ -90,7 +85,7 @@ def _start_crawler(request: dict[str, Any]) -> Any:
         problem = f"The crawl could not be handed to the local Glue: {error}"
         _log.exception("%s", problem)
         finish(crawler, started, "FAILED", problem, "")
-        return _error("InternalServiceException", problem, 500)
+        return refusal("InternalServiceException", problem, 500)
     return json_response({})
 
 
@@ -102,7 +97,7 @@ def _stop_crawler(request: dict[str, Any]) -> Any:
     if (crawler := glue._crawlers.get(name)) is None:
         return _no_crawler(name)
     if not ask_to_stop(crawler):
-        return _error("CrawlerNotRunningException", f"Crawler with name {name} is not running")
+        return refusal("CrawlerNotRunningException", f"Crawler with name {name} is not running")
     return json_response({})
 
 

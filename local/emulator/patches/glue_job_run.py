@@ -19,6 +19,7 @@ from typing import Any
 
 from local.emulator import context
 from local.emulator.glue_host import JobEnd
+from local.emulator.refusal import refusal
 
 _log = logging.getLogger("watershed.glue")
 
@@ -26,12 +27,6 @@ ENDED = ("SUCCEEDED", "FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED")
 
 _records = threading.RLock()
 """Requests have a thread each, and ends come from the host's: a look at a record and its change belong together."""
-
-
-def _error(code: str, message: str, status: int = 400) -> Any:
-    from ministack.core.responses import error_response_json
-
-    return error_response_json(code, message, status)
 
 
 def _going(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -80,14 +75,14 @@ def _start_job_run(request: dict[str, Any]) -> Any:
     name = request.get("JobName", "")
     job = glue._jobs.get(name)
     if job is None:
-        return _error("EntityNotFoundException", f"Job {name} not found")
+        return refusal("EntityNotFoundException", f"Job {name} not found")
     arguments = dict(request.get("Arguments") or {})
     run = _new_run(job, arguments, request.get("Timeout"))
     limit = int((job.get("ExecutionProperty") or {}).get("MaxConcurrentRuns", 1))
     with _records:
         runs: list[dict[str, Any]] = glue._job_runs.setdefault(name, [])
         if len(_going(runs)) >= limit:
-            return _error("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
+            return refusal("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
         # The newest first: that is the order in which GetJobRuns lists them.
         runs.insert(0, run)
 
@@ -107,7 +102,7 @@ def _start_job_run(request: dict[str, Any]) -> Any:
         problem = f"The run could not be handed to the local Glue: {error}"
         _log.exception("%s", problem)
         finish(run, "ERROR", problem)
-        return _error("InternalServiceException", problem, 500)
+        return refusal("InternalServiceException", problem, 500)
     return json_response({"JobRunId": run["Id"]})
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from local.emulator import context
 from local.emulator.glue_host import WorkflowState
+from local.emulator.refusal import refusal
 
 _log = logging.getLogger("watershed.glue")
 
@@ -40,12 +41,6 @@ _NO_ACTIONS = dict.fromkeys(
     ),
     0,
 )
-
-
-def _error(code: str, message: str, status: int = 400) -> Any:
-    from ministack.core.responses import error_response_json
-
-    return error_response_json(code, message, status)
 
 
 def _ok(body: Mapping[str, Any]) -> Any:
@@ -86,7 +81,7 @@ def _at_the_limit(workflow: Mapping[str, Any], name: str) -> Any:
     """What to answer where no more runs may go on, else nothing."""
     limit = int(workflow.get("MaxConcurrentRuns") or 0)
     if limit and sum(run["Status"] not in ENDED for run in _runs(name)) >= limit:
-        return _error(
+        return refusal(
             "ConcurrentRunsExceededException",
             f"Concurrent runs exceeded for workflow {name}: at most {limit}",
         )
@@ -99,7 +94,7 @@ def _start(request: dict[str, Any]) -> Any:
     name = request.get("Name", "")
     workflow = glue._workflows.get(name)
     if workflow is None:
-        return _error("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+        return refusal("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
     properties = {**workflow.get("DefaultRunProperties", {}), **(request.get("RunProperties") or {})}
     with _records:
         if busy := _at_the_limit(workflow, name):
@@ -147,7 +142,7 @@ def _hand_over(
         problem = f"The run could not be handed to the local Glue: {error}"
         _log.exception("%s", problem)
         finish(run, "ERROR", problem)
-        return _error("InternalServiceException", problem, 500)
+        return refusal("InternalServiceException", problem, 500)
     return None
 
 
@@ -163,7 +158,7 @@ def _resume(request: dict[str, Any]) -> Any:
         return _no_run(request)
     name, ids = earlier["Name"], list(request.get("NodeIds") or ())
     if earlier["Status"] != "COMPLETED":
-        return _error(
+        return refusal(
             "IllegalWorkflowStateException",
             f"Run {earlier['WorkflowRunId']} is {earlier['Status']}; only a COMPLETED one is resumed",
         )
@@ -173,7 +168,7 @@ def _resume(request: dict[str, Any]) -> Any:
     try:
         again = resumption(read_triggers(triggers), graph_states(graph), graph_nodes(graph, ids))
     except WorkflowGraphError as problem:
-        return _error("InvalidInputException", str(problem))
+        return refusal("InvalidInputException", str(problem))
     with _records:
         if busy := _at_the_limit(workflow, name):
             return busy
@@ -190,7 +185,7 @@ def _found(request: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _no_run(request: Mapping[str, Any]) -> Any:
-    return _error(
+    return refusal(
         "EntityNotFoundException", f"Workflow {request.get('Name')} has no run {request.get('RunId')}"
     )
 
@@ -205,7 +200,7 @@ def _get_runs(request: dict[str, Any]) -> Any:
 
     name = request.get("Name", "")
     if name not in glue._workflows:
-        return _error("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+        return refusal("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
     graph = bool(request.get("IncludeGraph"))
     return _ok({"Runs": [_shown(run, graph) for run in reversed(_runs(name))]})
 
@@ -228,7 +223,7 @@ def _stop(request: dict[str, Any]) -> Any:
     if run is None:
         return _no_run(request)
     if not ask_to_stop(run):
-        return _error("IllegalWorkflowStateException", f"Run {run['WorkflowRunId']} is {run['Status']}")
+        return refusal("IllegalWorkflowStateException", f"Run {run['WorkflowRunId']} is {run['Status']}")
     context.glue_host().stop_workflow_run(run["WorkflowRunId"])
     return _ok({})
 
@@ -239,7 +234,7 @@ def _get_workflow(request: dict[str, Any]) -> Any:
     name = request.get("Name", "")
     workflow = glue._workflows.get(name)
     if workflow is None:
-        return _error("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+        return refusal("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
     runs = _runs(name)
     last = {"LastRun": _shown(runs[-1], False)} if runs else {}
     return _ok({"Workflow": {**workflow, **last}})

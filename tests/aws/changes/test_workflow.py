@@ -286,7 +286,7 @@ def test_a_message_that_is_no_call_is_left_to_the_dead_letter_queue(world: World
 
 
 def test_a_search_that_hangs_is_given_up_and_tried_again(world: World) -> None:
-    world.deploy(Find={"TimeoutSeconds": 2})
+    world.deploy(Find={"TimeoutSeconds": 5})
     world.lake.put(patient("a"))
     world.hang_searches = 1
     world.note()

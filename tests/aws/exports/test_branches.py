@@ -203,7 +203,7 @@ def test_a_start_message_that_is_lost_ends_with_the_heartbeat_and_the_next_run_h
 
 def test_an_export_that_never_ends_meets_the_time_out_and_is_cancelled(world: World) -> None:
     world.lake.plan_faults(export_seconds=60)
-    deploy(world, AwaitExport={"TimeoutSeconds": 3, "HeartbeatSeconds": 2})
+    deploy(world, AwaitExport={"TimeoutSeconds": 6, "HeartbeatSeconds": 5})
     ended = world.run()
     assert ended["cause"].startswith("States.Timeout")
     world.answer_queues()

@@ -75,7 +75,7 @@ def failing(error: str) -> dict[str, Any]:
 
 def test_a_run_that_takes_too_long_times_out_and_the_next_takes_its_lock_over(world: World) -> None:
     healthy = world.machine
-    world.deploy(json.dumps({**json.loads(world.definition), "TimeoutSeconds": 1}))
+    world.deploy(json.dumps({**json.loads(world.definition), "TimeoutSeconds": 5}))
     late = world.start()
     until(lambda: world.described(late)["status"] in ENDED)
     assert world.described(late)["status"] == "TIMED_OUT"

@@ -22,7 +22,7 @@ from lambdas.shared.healthlake_http import (
     SignedHttp,
 )
 from local.healthlake import DATASTORE_ID, exports
-from local.healthlake.clock import locale_date, parse_instant
+from local.healthlake.clock import locale_date, now_ms, parse_instant
 from local.healthlake.exports import STATES
 from local.healthlake.quotas import Quotas
 from local.healthlake.server import simulator
@@ -94,7 +94,8 @@ def test_files_hold_everything_in_pieces_under_the_documented_layout(served: Ser
 
 def test_since_and_type_narrow_the_export(served: Served) -> None:
     served.client.put_all(patients("old"))
-    time.sleep(0.005)
+    written = now_ms()
+    until(lambda: now_ms() > written)
     since = served.client.put(patients("new")[0])["meta"]["lastUpdated"]
     served.client.put({"resourceType": "Encounter", "id": "e"})
     lake = health_lake(served.simulator.url)

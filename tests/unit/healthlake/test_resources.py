@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ import pytest
 from lambdas.shared.healthlake_http import HealthLakeRefusedError
 from local.healthlake import DATASTORE_ID
 from local.healthlake.client import put_entry
+from local.healthlake.clock import now_ms
 from tests.unit.healthlake.conftest import Served
 
 
@@ -60,11 +60,14 @@ def test_decimals_keep_their_digits(served: Served) -> None:
 def test_search_pages_through_every_change_since(served: Served) -> None:
     client = served.client
     client.put_all(patient(f"p{n:03}") for n in range(25))
-    later = client.put(patient("late"))["meta"]["lastUpdated"]
-    assert [found["id"] for found in client.search("Patient", count=7)] == [f"p{n:03}" for n in range(25)] + [
-        "late"
+    later = client.put(patient("q"))["meta"][
+        "lastUpdated"
+    ]  # what one millisecond wrote comes in order of ids
+    assert [found["id"] for found in client.search("Patient", count=7)] == [
+        *(f"p{n:03}" for n in range(25)),
+        "q",
     ]
-    assert "late" in [found["id"] for found in client.search("Patient", since=later)]
+    assert "q" in [found["id"] for found in client.search("Patient", since=later)]
     assert list(client.search("Patient", since="2999-01-01T00:00:00Z")) == []
 
 
@@ -80,10 +83,11 @@ def test_search_lags_where_asked_and_leaves_out_what_is_not_indexed(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = served.client
-    first = client.put(patient("a", active=True))["meta"]["lastUpdated"]
-    client.put(patient("a", active=False))
-    indexed = round(datetime.fromisoformat(first).timestamp() * 1000)
-    monkeypatch.setattr("local.healthlake.api.now_ms", lambda: indexed + 60_000)
+    first = now_ms()
+    for moment, active in ((first, True), (first + 1, False)):
+        monkeypatch.setattr("local.healthlake.store.now_ms", lambda moment=moment: moment)
+        client.put(patient("a", active=active))
+    monkeypatch.setattr("local.healthlake.api.now_ms", lambda: first + 60_000)
     client.plan_faults(search_lag_seconds=60)
     assert list(client.search("Patient")) == []
     assert [found["active"] for found in client.search("Patient", consistency="strong")] == [True]

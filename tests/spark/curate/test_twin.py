@@ -28,12 +28,12 @@ pytestmark = pytest.mark.spark
 
 TABLES = ("patient", "encounter", "patient_profile", "site_activity_daily")
 SECRET = "0123456789abcdef0123456789abcdef-tests"
-THIS_YEAR = datetime.now(UTC).year
+NOW = datetime.now(UTC)
 
 
 def oracle(world: World) -> Oracle:
     assert world.secret is not None
-    return Oracle(world.secret.read_text().encode(), Rules(world.deid, THIS_YEAR))
+    return Oracle(world.secret.read_text().encode(), Rules(world.deid, NOW.year))
 
 
 def assert_twin(world: World) -> None:
@@ -68,10 +68,10 @@ def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Worl
     """A world with a twin, which the tests of this file change one after another."""
     secret = tmp_path_factory.mktemp("deid") / "secret"
     secret.write_text(SECRET)
-    world = World(spark, "s3://watershed-landing-test/", chosen(*TABLES), secret=secret)
+    world = World(spark, "s3://watershed-landing-test/", chosen(*TABLES), secret=secret, now=NOW)
     world.put(
         patient("young", birthDate="1990-05-17", address=[{"postalCode": "02139-4307", "country": "US"}]),
-        patient("old", birthDate=f"{THIS_YEAR - 95}-05-17", address=[{"postalCode": "03601"}]),
+        patient("old", birthDate=f"{NOW.year - 95}-05-17", address=[{"postalCode": "03601"}]),
         patient("abroad", birthDate="1985-11", address=[{"postalCode": "10115", "country": "DE"}]),
         encounter("e1", "young", "2026-03-01T23:30:00-05:00", "2026-03-02T08:00:00-05:00"),
         encounter("e4", "nobody", "2026-03-05T12:00:00Z"),
@@ -95,7 +95,7 @@ def test_what_the_twin_shows(world: World) -> None:
     assert not {"family_name", "given_name", "address_line", "city", "phone", "mrn"} & young.keys()
     assert 1989 <= young["birth_date"].year <= 1990
     assert young["birth_date_text"] == str(young["birth_date"])
-    assert old["birth_date_text"] == f"{THIS_YEAR - 90}-01-01", "90 and over is one category"
+    assert old["birth_date_text"] == f"{NOW.year - 90}-01-01", "90 and over is one category"
     assert abroad["birth_date"] is None
     assert len(abroad["birth_date_text"]) == len("1985-11")
     # Joins between tables of the twin hold, and intervals of one patient are what they were.

@@ -22,6 +22,7 @@ from glue_jobs.curation.audit import Check, audit
 from glue_jobs.curation.counts import Renewed, uniqueness
 from glue_jobs.curation.rows import Identity, set_aside, that_hold
 from glue_jobs.curation.state import TableState
+from glue_jobs.lake.delete_files import fold_when_due
 from glue_jobs.lake.errors import CommitConflict
 from glue_jobs.lake.keys import KeySet
 from glue_jobs.lake.log import log
@@ -100,7 +101,7 @@ def publish(run: Run, full_name: str, change: Change, state: TableState, suite: 
             if aside is None:
                 aside = set_aside(run, suite, judged.rows, change.keys, change.identity)
             try:
-                head = _fast_forward(run.spark, full_name, _branch(run))
+                head: int | None = _fast_forward(run.spark, full_name, _branch(run))
             except CommitConflict:
                 if attempt == ATTEMPTS or not _only_compacted(run.spark, full_name, base):
                     raise
@@ -108,6 +109,8 @@ def publish(run: Run, full_name: str, change: Change, state: TableState, suite: 
                 continue
             if change.keys is None:
                 _drop_undeclared(run.spark, full_name, change.rows)
+            elif fold_when_due(run.spark, full_name):
+                head = current_snapshot(iceberg_table(run.spark, full_name))
             return replace(outcome, published=True, snapshot_id=head, quarantined=aside)
     raise AssertionError("the last attempt returns or raises")
 

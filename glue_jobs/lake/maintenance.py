@@ -54,15 +54,17 @@ def maintain_table(
     catalog, _, name = full_name.partition(".")
     sorts = iceberg_table(spark, full_name).sortOrder().isSorted()
     strategy = literal("sort" if sorts else "binpack")
-    data = _call(spark, catalog, "rewrite_data_files", name, strategy=strategy, options=_COMPACTION)
-    deletes = _call(spark, catalog, "rewrite_position_delete_files", name)
-    _carry_properties(iceberg_table(spark, full_name))
+    data = procedure(spark, catalog, "rewrite_data_files", name, strategy=strategy, options=_COMPACTION)
+    deletes = procedure(spark, catalog, "rewrite_position_delete_files", name)
+    carry_properties(iceberg_table(spark, full_name))
     table = iceberg_table(spark, full_name)
     before = _snapshots(table)
     cutoff = _cutoff(table, datetime.now(UTC) - keep, needed)
-    _call(spark, catalog, "expire_snapshots", name, older_than=cutoff, retain_last=1)
+    procedure(spark, catalog, "expire_snapshots", name, older_than=cutoff, retain_last=1)
     after = _snapshots(iceberg_table(spark, full_name))
-    orphans = _call(spark, catalog, "remove_orphan_files", name, older_than=datetime.now(UTC) - orphans_after)
+    orphans = procedure(
+        spark, catalog, "remove_orphan_files", name, older_than=datetime.now(UTC) - orphans_after
+    )
     return Maintained(
         int(data[0]["rewritten_data_files_count"]),
         int(deletes[0]["rewritten_delete_files_count"]),
@@ -71,7 +73,7 @@ def maintain_table(
     )
 
 
-def _carry_properties(table: Any) -> None:
+def carry_properties(table: Any) -> None:
     """Give the snapshot that compaction made the properties of the one it replaced, in an empty commit,
     so that the older one, and with it the files that were rewritten, may expire."""
     snapshot = table.currentSnapshot()
@@ -95,10 +97,11 @@ def _snapshots(table: Any) -> int:
     return sum(1 for _ in table.snapshots())
 
 
-def _call(spark: SparkSession, catalog: str, procedure: str, table: str, **arguments: object) -> list[Any]:
+def procedure(spark: SparkSession, catalog: str, name: str, table: str, **arguments: object) -> list[Any]:
+    """Call one of Iceberg's procedures on ``table`` (``database.table``), with SQL as text; the rows it gives."""
     given = [f"table => {literal(table)}"]
-    given += [f"{name} => {_argument(value)}" for name, value in arguments.items()]
-    return spark.sql(f"call {catalog}.system.{procedure}({', '.join(given)})").collect()
+    given += [f"{each} => {_argument(value)}" for each, value in arguments.items()]
+    return spark.sql(f"call {catalog}.system.{name}({', '.join(given)})").collect()
 
 
 def _argument(value: object) -> str:

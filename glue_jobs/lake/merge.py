@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
+from glue_jobs.lake.delete_files import fold_when_due
 from glue_jobs.lake.keys import in_slots
 from glue_jobs.lake.tables import current_snapshot, iceberg_table, quoted
 
@@ -167,7 +168,8 @@ def merge_into(
     """One ``MERGE`` in one commit: a row ``s`` replaces the table's row ``t`` that it matches ``on``, or is inserted
     where there is none; where ``removes``, a condition on ``rows``, holds, it deletes.
 
-    ``rows`` has the table's columns, and may have more; ``taken`` is the parameter of ``keys.in_slots``.
+    ``rows`` has the table's columns, and may have more; ``taken`` is the parameter of ``keys.in_slots``. The delete
+    files that it leaves are folded in once several such commits have left some.
     """
     names = [quoted(name) for name in spark.table(table).columns]
     source = f"{_SOURCE}_{table.rpartition('.')[2]}"
@@ -183,3 +185,4 @@ def merge_into(
         )
     finally:
         spark.catalog.dropTempView(source)
+    fold_when_due(spark, table)

@@ -281,6 +281,22 @@ def test_compaction_in_between_is_no_conflict(
     assert read_state(iceberg_table(spark, table)) == _state("r2")
 
 
+def test_delete_files_are_folded_once_enough_wait_and_what_main_shows_is_told(
+    spark: SparkSession, table: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "SMALL", 0)  # else there are none
+    names = "abcdefgh"
+    publish(run, table, Change(_frame(spark, *((each, 1) for each in names))), _state("r0"), SUITE)
+    for number, each in enumerate(names, 1):
+        change = Change(_frame(spark, (each, 2)), _keys(spark, each))
+        outcome = publish(_run(spark), table, change, _state(f"r{number}"), SUITE)
+        assert (outcome.added, outcome.removed) == (1, 1)
+        assert outcome.snapshot_id == current_snapshot(iceberg_table(spark, table))
+        assert read_state(iceberg_table(spark, table)) == _state(f"r{number}")
+    assert spark.table(f"{table}.delete_files").count() == 0
+    assert _rows(spark.table(table)) == [(each, 2) for each in names]
+
+
 def test_a_writer_in_between_is_a_conflict_and_loses_nothing(
     spark: SparkSession, table: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

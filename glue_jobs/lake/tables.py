@@ -31,8 +31,8 @@ from glue_jobs.lake.errors import TableError
 PROPERTIES: Mapping[str, str] = {
     # Athena cannot read version 3 (https://docs.aws.amazon.com/athena/latest/ug/querying-iceberg.html).
     "format-version": "2",
-    # Changes are few beside what a table holds: write delete files, let maintenance fold them in. (Small curated
-    # tables are written whole instead, by ``curation/publish.py``.)
+    # Changes are few beside what a table holds: write delete files, and fold them in now and then
+    # (``delete_files.py``). Small curated tables are written whole instead, by ``curation/publish.py``.
     "write.delete.mode": "merge-on-read",
     "write.update.mode": "merge-on-read",
     "write.merge.mode": "merge-on-read",

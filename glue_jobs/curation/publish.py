@@ -29,6 +29,7 @@ from glue_jobs.lake.log import log
 from glue_jobs.lake.run import Run
 from glue_jobs.lake.tables import (
     PROPERTY_PREFIX,
+    ancestry,
     current_snapshot,
     iceberg_table,
     java_texts,
@@ -158,15 +159,14 @@ def _only_compacted(spark: SparkSession, full_name: str, base: int | None) -> bo
     """Whether ``main`` has moved on from a snapshot by commits alone that changed no row: other commits, an
     erasure above all, must not be undone by what was read before them."""
     table = iceberg_table(spark, full_name)
-    snapshot = table.currentSnapshot()
-    while snapshot is not None and int(snapshot.snapshotId()) != base:
-        summary = java_texts(snapshot.summary())
-        empty = snapshot.operation() == "append" and summary.get("added-data-files", "0") == "0"
-        if snapshot.operation() != "replace" and not empty:
+    for each in ancestry(table, table.currentSnapshot()):
+        if int(each.snapshotId()) == base:
+            return True
+        summary = java_texts(each.summary())
+        empty = each.operation() == "append" and summary.get("added-data-files", "0") == "0"
+        if each.operation() != "replace" and not empty:
             return False
-        parent = snapshot.parentId()
-        snapshot = None if parent is None else table.snapshot(parent)
-    return snapshot is not None
+    return False
 
 
 @contextmanager

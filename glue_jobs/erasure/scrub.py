@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pyspark.sql import SparkSession
 
 from glue_jobs.lake.errors import LakeError, Terminal
+from glue_jobs.lake.procedure import call_procedure
 from glue_jobs.lake.tables import iceberg_table, literal, quoted, snapshot_properties
 
 _REWRITE = {"delete-file-threshold": "1", "min-input-files": "2", "remove-dangling-deletes": "true"}
@@ -75,12 +76,8 @@ def _apply_deletes(spark: SparkSession, table: str) -> int:
     snapshot = iceberg_table(spark, table).currentSnapshot()
     if snapshot is None or not list(snapshot.deleteManifests(iceberg_table(spark, table).io())):
         return 0
-    catalog, _, name = table.partition(".")
-    options = ", ".join(f"{literal(key)}, {literal(value)}" for key, value in _REWRITE.items())
-    done = spark.sql(
-        f"call {catalog}.system.rewrite_data_files(table => {literal(name)}, options => map({options}))"
-    ).first()
-    return int(done["rewritten_data_files_count"]) if done else 0
+    (done,) = call_procedure(spark, "rewrite_data_files", table, options=_REWRITE)
+    return int(done["rewritten_data_files_count"])
 
 
 def _renew_manifests(spark: SparkSession, table: str) -> None:
@@ -91,13 +88,11 @@ def _renew_manifests(spark: SparkSession, table: str) -> None:
     if not any(each.hasDeletedFiles() for each in manifests):
         return
     held = snapshot_properties(iceberg)
-    catalog, _, name = table.partition(".")
     # Iceberg leaves a lone manifest as it is, unless it is larger than the table's manifests should be.
     size = literal(str(max(1, min(int(each.length()) for each in manifests) // 2)))
     spark.sql(f"alter table {table} set tblproperties ({_MANIFEST_SIZE} = {size})")
     try:
-        named = f"table => {literal(name)}, use_caching => false"
-        spark.sql(f"call {catalog}.system.rewrite_manifests({named})").collect()
+        call_procedure(spark, "rewrite_manifests", table, use_caching="false")
     finally:
         spark.sql(f"alter table {table} unset tblproperties ({_MANIFEST_SIZE})")
     append = iceberg_table(spark, table).newAppend()  # leaves out manifests that hold nothing any more

@@ -8,6 +8,7 @@ https://iceberg.apache.org/docs/1.10.0/spark-procedures/#rewrite_position_delete
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
@@ -15,8 +16,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from glue_jobs.lake.log import log
-from glue_jobs.lake.maintenance import carry_properties, procedure
-from glue_jobs.lake.tables import iceberg_table, literal
+from glue_jobs.lake.maintenance import carry_properties
+from glue_jobs.lake.procedure import call_procedure
+from glue_jobs.lake.tables import ancestry, iceberg_table, literal
 
 FOLDED_EVERY = 8
 """Commits with delete files from one folding to the next: each of them costs every later reader as much again."""
@@ -33,11 +35,12 @@ def fold_when_due(spark: SparkSession, full_name: str) -> bool:
     nobody either: where it cannot be done, above all because maintenance did it meanwhile, this is logged, and
     more commits bring the next attempt.
     """
-    waiting = commits_waiting(iceberg_table(spark, full_name))
+    table = iceberg_table(spark, full_name)
+    waiting = commits_waiting(table)
     if not waiting or waiting % FOLDED_EVERY:
         return False
     try:
-        _fold(spark, full_name)
+        _fold(spark, full_name, table)
     except (Py4JJavaError, PySparkException) as error:
         log("delete files not folded", table=full_name, commits=waiting, error=type(error).__name__)
         return False
@@ -47,29 +50,21 @@ def fold_when_due(spark: SparkSession, full_name: str) -> bool:
 def commits_waiting(table: Any) -> int:
     """How many commits have added delete files to an Iceberg table since files of it were last rewritten; none
     where it has no delete files any more."""
-    count, snapshot = 0, table.currentSnapshot()
-    if snapshot is None or not _delete_files(snapshot):
+    if not _delete_files(table.currentSnapshot()):
         return 0
-    while snapshot is not None and snapshot.operation() != "replace":
-        if snapshot.summary().get("added-delete-files") is not None:
-            count += 1
-        parent = snapshot.parentId()
-        snapshot = None if parent is None else table.snapshot(parent)
-    return count
+    since = takewhile(lambda each: each.operation() != "replace", ancestry(table, table.currentSnapshot()))
+    return sum(each.summary().get("added-delete-files") is not None for each in since)
 
 
 def _delete_files(snapshot: Any) -> int:
-    return int(snapshot.summary().get("total-delete-files") or 0)
+    return 0 if snapshot is None else int(snapshot.summary().get("total-delete-files") or 0)
 
 
-def _fold(spark: SparkSession, full_name: str) -> None:
-    catalog, _, name = full_name.partition(".")
-    table = iceberg_table(spark, full_name)
-    procedure(
+def _fold(spark: SparkSession, full_name: str, table: Any) -> None:
+    call_procedure(
         spark,
-        catalog,
         "rewrite_data_files",
-        name,
+        full_name,
         strategy=literal("binpack"),
         options={
             **_FEWEST_FILES,
@@ -82,8 +77,9 @@ def _fold(spark: SparkSession, full_name: str) -> None:
     )
     table.refresh()
     if _delete_files(table.currentSnapshot()):
-        procedure(spark, catalog, "rewrite_position_delete_files", name, options=_FEWEST_FILES)
-    carry_properties(iceberg_table(spark, full_name))
+        call_procedure(spark, "rewrite_position_delete_files", full_name, options=_FEWEST_FILES)
+        table.refresh()
+    carry_properties(table)
 
 
 def _large(table: Any) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from glue_jobs.lake.procedure import call_procedure
 from glue_jobs.lake.tables import iceberg_table, literal, snapshot_properties
 
 ORPHANS_AFTER = timedelta(days=3)
@@ -51,19 +52,18 @@ def maintain_table(
     keep : snapshots younger than this stay, for time travel
     needed : ids of snapshots that stay whatever their age
     """
-    catalog, _, name = full_name.partition(".")
     sorts = iceberg_table(spark, full_name).sortOrder().isSorted()
     strategy = literal("sort" if sorts else "binpack")
-    data = procedure(spark, catalog, "rewrite_data_files", name, strategy=strategy, options=_COMPACTION)
-    deletes = procedure(spark, catalog, "rewrite_position_delete_files", name)
+    data = call_procedure(spark, "rewrite_data_files", full_name, strategy=strategy, options=_COMPACTION)
+    deletes = call_procedure(spark, "rewrite_position_delete_files", full_name)
     carry_properties(iceberg_table(spark, full_name))
     table = iceberg_table(spark, full_name)
     before = _snapshots(table)
     cutoff = _cutoff(table, datetime.now(UTC) - keep, needed)
-    procedure(spark, catalog, "expire_snapshots", name, older_than=cutoff, retain_last=1)
+    call_procedure(spark, "expire_snapshots", full_name, older_than=cutoff, retain_last=1)
     after = _snapshots(iceberg_table(spark, full_name))
-    orphans = procedure(
-        spark, catalog, "remove_orphan_files", name, older_than=datetime.now(UTC) - orphans_after
+    orphans = call_procedure(
+        spark, "remove_orphan_files", full_name, older_than=datetime.now(UTC) - orphans_after
     )
     return Maintained(
         int(data[0]["rewritten_data_files_count"]),
@@ -95,19 +95,3 @@ def _cutoff(table: Any, wanted: datetime, needed: Iterable[int]) -> datetime:
 
 def _snapshots(table: Any) -> int:
     return sum(1 for _ in table.snapshots())
-
-
-def procedure(spark: SparkSession, catalog: str, name: str, table: str, **arguments: object) -> list[Any]:
-    """Call one of Iceberg's procedures on ``table`` (``database.table``), with SQL as text; the rows it gives."""
-    given = [f"table => {literal(table)}"]
-    given += [f"{each} => {_argument(value)}" for each, value in arguments.items()]
-    return spark.sql(f"call {catalog}.system.{name}({', '.join(given)})").collect()
-
-
-def _argument(value: object) -> str:
-    if isinstance(value, datetime):
-        return f"timestamp {literal(value.astimezone(UTC).isoformat(sep=' ', timespec='milliseconds'))}"
-    if isinstance(value, dict):
-        pairs = (f"{literal(str(key))}, {literal(str(each))}" for key, each in value.items())
-        return f"map({', '.join(pairs)})"
-    return str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -196,17 +196,23 @@ def row_count(snapshot: Any) -> int:
     return int(summary.get("total-records", 0)) - int(summary.get("total-position-deletes", 0))
 
 
+def ancestry(table: Any, snapshot: Any) -> Iterator[Any]:
+    """A snapshot and those before it, the newest first, as far as they have not expired; none for None."""
+    while snapshot is not None:
+        yield snapshot
+        parent = snapshot.parentId()
+        snapshot = None if parent is None else table.snapshot(parent)
+
+
 def snapshot_properties(table: Any, snapshot_id: int | None = None) -> dict[str, str]:
     """Watershed's own properties of the newest snapshot that has any, from ``snapshot_id`` (default: the
     current one) backwards: snapshots of maintenance have none."""
     snapshot = table.currentSnapshot() if snapshot_id is None else table.snapshot(snapshot_id)
-    while snapshot is not None:
-        summary = java_texts(snapshot.summary())
+    for each in ancestry(table, snapshot):
+        summary = java_texts(each.summary())
         found = {key: value for key, value in summary.items() if key.startswith(PROPERTY_PREFIX)}
         if found:
             return found
-        parent = snapshot.parentId()
-        snapshot = None if parent is None else table.snapshot(parent)
     return {}
 
 

@@ -77,6 +77,10 @@ def ask_to_stop(run: dict[str, Any]) -> bool:
         return True
 
 
+def _no_workflow(name: str) -> Any:
+    return refusal("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+
+
 def _at_the_limit(workflow: Mapping[str, Any], name: str) -> Any:
     """What to answer where no more runs may go on, else nothing."""
     limit = int(workflow.get("MaxConcurrentRuns") or 0)
@@ -94,7 +98,7 @@ def _start(request: dict[str, Any]) -> Any:
     name = request.get("Name", "")
     workflow = glue._workflows.get(name)
     if workflow is None:
-        return refusal("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+        return _no_workflow(name)
     properties = {**workflow.get("DefaultRunProperties", {}), **(request.get("RunProperties") or {})}
     with _records:
         if busy := _at_the_limit(workflow, name):
@@ -200,7 +204,7 @@ def _get_runs(request: dict[str, Any]) -> Any:
 
     name = request.get("Name", "")
     if name not in glue._workflows:
-        return refusal("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+        return _no_workflow(name)
     graph = bool(request.get("IncludeGraph"))
     return _ok({"Runs": [_shown(run, graph) for run in reversed(_runs(name))]})
 
@@ -234,7 +238,7 @@ def _get_workflow(request: dict[str, Any]) -> Any:
     name = request.get("Name", "")
     workflow = glue._workflows.get(name)
     if workflow is None:
-        return refusal("EntityNotFoundException", f"Entity not found (Service: AWSGlue): workflow {name}")
+        return _no_workflow(name)
     runs = _runs(name)
     last = {"LastRun": _shown(runs[-1], False)} if runs else {}
     return _ok({"Workflow": {**workflow, **last}})

@@ -11,7 +11,15 @@ from pyspark.sql import DataFrame, SparkSession
 from glue_jobs.lake import delete_files
 from glue_jobs.lake.delete_files import FOLDED_EVERY, commits_waiting, fold_when_due
 from glue_jobs.lake.merge import merge_into
-from glue_jobs.lake.tables import Column, TableSpec, ensure_table, iceberg_table, read_at, snapshot_properties
+from glue_jobs.lake.tables import (
+    Column,
+    TableSpec,
+    current_snapshot,
+    ensure_table,
+    iceberg_table,
+    read_at,
+    snapshot_properties,
+)
 
 pytestmark = pytest.mark.spark
 
@@ -52,8 +60,8 @@ def test_folding_changes_no_row_and_bounds_the_files(
     spark: SparkSession, table: str, large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delete_files, "LARGE", large)
-    dice, expected, first = random.Random(5), _held(spark, table), iceberg_table(spark, table)
-    before = first.currentSnapshot().snapshotId()
+    dice, expected = random.Random(5), _held(spark, table)
+    before = current_snapshot(iceberg_table(spark, table))
     most = folded = 0
     for number in range(1, 2 * FOLDED_EVERY + 2):
         keys = [(PARTS[k % 2], k) for k in (*dice.sample(range(800), 4), 1000 + number)]

@@ -60,9 +60,8 @@ def test_decimals_keep_their_digits(served: Served) -> None:
 def test_search_pages_through_every_change_since(served: Served) -> None:
     client = served.client
     client.put_all(patient(f"p{n:03}") for n in range(25))
-    later = client.put(patient("q"))["meta"][
-        "lastUpdated"
-    ]  # what one millisecond wrote comes in order of ids
+    # What one millisecond wrote comes in order of ids.
+    later = client.put(patient("q"))["meta"]["lastUpdated"]
     assert [found["id"] for found in client.search("Patient", count=7)] == [
         *(f"p{n:03}" for n in range(25)),
         "q",

@@ -16,6 +16,9 @@ from lambdas.shared.surroundings import setting
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+HANDSHAKE_SECONDS: Final = 30
+"""A connection that is this young may not be open yet, and is then as if gone: it is on the roster before API Gateway
+lets it in, which takes writes to it once `$connect` has ended."""
 MAX_WRITERS: Final = 32
 """Connections written to at once: each takes some 20 ms of waiting."""
 
@@ -34,12 +37,27 @@ class Roster:
             "connectionId": {"S": connection},
             "user": {"S": user},
             "expiresAt": {"N": str(expires_at)},
+            "connectedAt": {"N": str(int(self.now().timestamp()))},
         }
         self.dynamodb.put_item(TableName=self.table, Item=item)
 
     def remove(self, connection: str) -> None:
         """Forget a connection; one that is not there is no error."""
         self.dynamodb.delete_item(TableName=self.table, Key={"connectionId": {"S": connection}})
+
+    def remove_gone(self, connection: str) -> None:
+        """Forget a connection that was found gone, but for one so young that it may only be about to open."""
+        try:
+            self.dynamodb.delete_item(
+                TableName=self.table,
+                Key={"connectionId": {"S": connection}},
+                ConditionExpression="attribute_not_exists(connectedAt) or connectedAt < :opening",
+                ExpressionAttributeValues={
+                    ":opening": {"N": str(int(self.now().timestamp()) - HANDSHAKE_SECONDS)}
+                },
+            )
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
+            return
 
     def connections(self) -> Iterator[str]:
         """Those whose token is good: DynamoDB may take days to remove the others."""
@@ -62,11 +80,12 @@ class Sockets:
     roster: Roster
 
     def post(self, connection: str, text: bytes) -> bool:
-        """Whether it was taken; a connection that is gone is taken off the roster. Raises ClientError."""
+        """Whether it was taken; a connection that is gone is taken off the roster, unless it may
+        be about to open. Raises ClientError."""
         try:
             self.client.post_to_connection(ConnectionId=connection, Data=text)
         except self.client.exceptions.GoneException:
-            self.roster.remove(connection)
+            self.roster.remove_gone(connection)
             return False
         return True
 

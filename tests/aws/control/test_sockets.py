@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,9 +68,10 @@ def crier(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crier]:
         yield Crier(Sockets(lines, Roster(dynamodb, "roster", lambda: NOW)))
 
 
-def _enter(crier: Crier, *names: str, seconds: int = 3600) -> None:
+def _enter(crier: Crier, *names: str, seconds: int = 3600, ago: int = 60) -> None:
+    roster = replace(crier.sockets.roster, now=lambda: NOW - timedelta(seconds=ago))
     for name in names:
-        crier.sockets.roster.add(name, "user", int(NOW.timestamp()) + seconds)
+        roster.add(name, "user", int(NOW.timestamp()) + seconds)
 
 
 def _record(message_id: str, body: str | None = None) -> dict[str, Any]:
@@ -92,6 +94,18 @@ def test_whoever_is_gone_is_taken_off_the_roster_and_hinders_nobody(crier: Crier
     assert list(crier.untold([_record("1")])) == []
     assert list(crier.sockets.roster.connections()) == ["a"]
     assert set(lines.heard) == {"a"}
+
+
+def test_whoever_is_about_to_enter_stays_on_the_roster_and_hears_what_comes_then(
+    crier: Crier, lines: Lines
+) -> None:
+    """A connection is on the roster before it is open, and till then as if gone."""
+    _enter(crier, "opening", ago=1)
+    lines.gone = {"opening"}
+    assert list(crier.untold([_record("1")])) == []
+    lines.gone = set()
+    assert list(crier.untold([_record("2")])) == []
+    assert [each["id"] for each in lines.heard["opening"]] == ["2"]
 
 
 def test_a_message_that_somebody_did_not_take_comes_again_and_the_others_do_not(

@@ -27,40 +27,44 @@ with result as (
   join observation o on o.resource_key = c.resource_key
 ),
 
+known_code (code, measure) as (
+  values
+    ('8302-2', 'body_height'), ('8306-3', 'body_height'), ('8308-9', 'body_height'),
+    ('29463-7', 'body_weight'), ('3141-9', 'body_weight'),
+    ('39156-5', 'bmi'),
+    ('8480-6', 'systolic_pressure'),
+    ('8462-4', 'diastolic_pressure'),
+    ('8867-4', 'heart_rate'),
+    ('9279-1', 'respiratory_rate'),
+    ('8310-5', 'body_temperature'), ('8331-1', 'body_temperature'),
+    ('2708-6', 'oxygen_saturation'), ('59408-5', 'oxygen_saturation'),
+    ('4548-4', 'hemoglobin_a1c'), ('17856-6', 'hemoglobin_a1c'),
+    ('2345-7', 'glucose'), ('2339-0', 'glucose'),
+    ('2160-0', 'creatinine'), ('38483-4', 'creatinine'),
+    ('33914-3', 'egfr'), ('48642-3', 'egfr'), ('62238-1', 'egfr'), ('98979-8', 'egfr'),
+    ('3094-0', 'urea_nitrogen'), ('6299-2', 'urea_nitrogen'),
+    ('2951-2', 'sodium'), ('2947-0', 'sodium'),
+    ('2823-3', 'potassium'), ('6298-4', 'potassium'),
+    ('1742-6', 'alt'),
+    ('1920-8', 'ast'),
+    ('718-7', 'hemoglobin'),
+    ('6690-2', 'leukocytes'),
+    ('777-3', 'platelets'),
+    ('1988-5', 'c_reactive_protein'),
+    ('2093-3', 'total_cholesterol'),
+    ('13457-7', 'ldl_cholesterol'), ('18262-6', 'ldl_cholesterol'), ('2089-1', 'ldl_cholesterol'),
+    ('2085-9', 'hdl_cholesterol'),
+    ('2571-8', 'triglycerides')
+),
+
 -- The greatest of these is the latest; the key settles what was measured at one moment.
 measured as (
   select
     patient_key,
-    case
-      when code in ('8302-2', '8306-3', '8308-9') then 'body_height'
-      when code in ('29463-7', '3141-9') then 'body_weight'
-      when code in ('39156-5') then 'bmi'
-      when code in ('8480-6') then 'systolic_pressure'
-      when code in ('8462-4') then 'diastolic_pressure'
-      when code in ('8867-4') then 'heart_rate'
-      when code in ('9279-1') then 'respiratory_rate'
-      when code in ('8310-5', '8331-1') then 'body_temperature'
-      when code in ('2708-6', '59408-5') then 'oxygen_saturation'
-      when code in ('4548-4', '17856-6') then 'hemoglobin_a1c'
-      when code in ('2345-7', '2339-0') then 'glucose'
-      when code in ('2160-0', '38483-4') then 'creatinine'
-      when code in ('33914-3', '48642-3', '62238-1', '98979-8') then 'egfr'
-      when code in ('3094-0', '6299-2') then 'urea_nitrogen'
-      when code in ('2951-2', '2947-0') then 'sodium'
-      when code in ('2823-3', '6298-4') then 'potassium'
-      when code in ('1742-6') then 'alt'
-      when code in ('1920-8') then 'ast'
-      when code in ('718-7') then 'hemoglobin'
-      when code in ('6690-2') then 'leukocytes'
-      when code in ('777-3') then 'platelets'
-      when code in ('1988-5') then 'c_reactive_protein'
-      when code in ('2093-3') then 'total_cholesterol'
-      when code in ('13457-7', '18262-6', '2089-1') then 'ldl_cholesterol'
-      when code in ('2085-9') then 'hdl_cholesterol'
-      when code in ('2571-8') then 'triglycerides'
-    end as measure,
+    measure,
     struct(at, resource_key, part, value_quantity as value, unit) as latest
   from result
+  join known_code using (code)
   where code_system = 'http://loinc.org'
     and status in ('final', 'amended', 'corrected')
     and value_quantity is not null
@@ -98,7 +102,6 @@ wide as (
     max(latest) filter (where measure = 'hdl_cholesterol') as hdl_cholesterol,
     max(latest) filter (where measure = 'triglycerides') as triglycerides
   from measured
-  where measure is not null
   group by patient_key
 )
 

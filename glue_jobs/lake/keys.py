@@ -14,6 +14,9 @@ FEW = 2_000
 """Up to here keys stand in the query itself: no join to plan and run, and Iceberg skips the files whose
 statistics exclude them. Some 100 KB of SQL, which Spark parses in milliseconds."""
 
+AT_HAND = 50_000
+"""Up to here the driver holds the keys, some MB: what finds them runs once, however often they are used."""
+
 SLOTS = 2**18
 """Keys fall into this many slots by their hash, 10,000 keys into 4 % of them: 4 % of the other rows pass.
 A statement is given 256 KB however many the keys are; a list of 10,000 hashes took longer to plan, by 0.6 s."""
@@ -50,7 +53,7 @@ def _slot(columns: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class KeySet:
-    """Distinct keys, none with a null: in ``few`` if they are at most ``FEW`` single texts, else in ``frame``."""
+    """Distinct keys, none with a null: in ``few`` if there are none or at most ``FEW`` single texts, else in ``frame``."""
 
     columns: tuple[str, ...]
     few: tuple[str, ...] | None = None
@@ -58,17 +61,19 @@ class KeySet:
 
     @classmethod
     def of(cls, frame: DataFrame) -> KeySet:
-        """The distinct keys in a frame of key columns; runs a job to see how many there are."""
+        """The distinct keys in a frame of key columns; runs a job to see which they are."""
         present = " and ".join(f"{quoted(name)} is not null" for name in frame.columns)
         distinct = frame.where(present).distinct()
-        found = distinct.coalesce(1).take(FEW + 1)  # of several partitions it would read one after another
-        if len(found) > FEW:
+        found, count = _at_hand(distinct.coalesce(1))  # of several partitions it would read one after another
+        if count > AT_HAND:
             # Kept, because it is read again by every join with it. A small set is not: for as long as a frame
             # that was not read to its end is kept, Spark plans it anew whenever a view that it reads is dropped.
             return cls(tuple(frame.columns), frame=distinct.persist())
-        if [each.dataType.simpleString() for each in frame.schema.fields] == ["string"]:
-            return cls.listed(frame.columns[0], (row[0] for row in found))
-        return cls(tuple(frame.columns), frame=frame.sparkSession.createDataFrame(found, frame.schema))
+        if not count:
+            return cls(tuple(frame.columns), few=())
+        if count <= FEW and [each.dataType.simpleString() for each in frame.schema.fields] == ["string"]:
+            return cls.listed(frame.columns[0], (row[0] for row in found.collect()))
+        return cls(tuple(frame.columns), frame=found)
 
     @classmethod
     def listed(cls, column: str, keys: Iterable[str]) -> KeySet:
@@ -76,7 +81,7 @@ class KeySet:
         return cls((column,), tuple(sorted(set(keys))))
 
     def is_empty(self) -> bool:
-        return not self.few if self.frame is None else self.frame.isEmpty()
+        return self.frame is None and not self.few
 
     def choose(self, rows: DataFrame) -> DataFrame:
         """The rows whose key is in the set."""
@@ -92,7 +97,7 @@ class KeySet:
         """The keys as a frame."""
         if self.frame is not None:
             return self.frame
-        schema = StructType([StructField(self.columns[0], StringType())])
+        schema = StructType([StructField(name, StringType()) for name in self.columns])
         return few_rows(spark, [(key,) for key in self.few or ()], schema)
 
     def predicate(self) -> str:
@@ -107,3 +112,14 @@ class KeySet:
         """Free what was kept of a large set."""
         if self.frame is not None:
             self.frame.unpersist()
+
+
+def _at_hand(frame: DataFrame) -> tuple[DataFrame, int]:
+    """The first ``AT_HAND`` rows of a frame and one more, as a frame that no job need make again; and their number.
+
+    They stay Java's: ``createDataFrame`` of rows in Python has a Python worker hand them on wherever they are read.
+    """
+    spark = frame.sparkSession
+    rows = frame._jdf.takeAsList(AT_HAND + 1)
+    held = spark._jsparkSession.createDataFrame(rows, frame._jdf.schema())  # type: ignore[attr-defined, unused-ignore]
+    return DataFrame(held, spark), int(rows.size())

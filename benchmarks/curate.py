@@ -1,6 +1,6 @@
 """What curating costs: a change beside a full load, size of the lake, bytes of queries and of tables.
 
-    python benchmarks/curate.py [--mb 1000] [--data FOLDER] [--json]
+    python benchmarks/curate.py [--mb 1000] [--data FOLDER] [--as-on-glue] [--json]
 
 Lakes of a tenth, three tenths and all of ``--mb`` (FHIR by clinosim, repeated with new ids, and items that
 refer to it) are loaded and changed in one warm Spark, by the jobs themselves: ``conform_items``,
@@ -21,7 +21,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,14 @@ CORES = 2
 SHARES = (10, 30, 100)
 """Sizes of the lakes in hundredths of the largest."""
 _WARM_MB = 5
+_ON_GLUE = {
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.shuffle.partitions": "200",
+    "spark.sql.files.openCostInBytes": "4194304",
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "32",
+    "spark.sql.ui.explainMode": "formatted",
+}
+"""What a job on Glue runs with (``infra/jobs.py`` and Spark's defaults) where this machine's settings differ."""
 Figures = dict[str, Any]
 
 
@@ -46,6 +54,9 @@ def main() -> None:
     """Measure, and print a table or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--mb", type=int, default=1000, help="NDJSON of the largest lake, in MB; 10 at least")
+    parser.add_argument(
+        "--as-on-glue", action="store_true", help="with Glue's settings of Spark, not a laptop's"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--data", type=Path, default=ROOT / ".watershed" / "bench")
     parser.add_argument("--only-data", action="store_true", help="make the data and stop")
@@ -54,7 +65,7 @@ def main() -> None:
     stages = stage_lakes(arguments.mb, arguments.data)
     if arguments.only_data:
         return
-    figures = measure(stages, arguments.data)
+    figures = measure(stages, arguments.data, _ON_GLUE if arguments.as_on_glue else {})
     if arguments.json:
         print(json.dumps({name: value for name, value in figures.items() if not name.startswith("_")}))
         return
@@ -88,11 +99,11 @@ class Lake:
         return {job: timed(self.spark, partial(run, self)) for job, run in _JOBS.items()}
 
 
-def measure(stages: dict[int, Stage], data: Path) -> Figures:
+def measure(stages: dict[int, Stage], data: Path, engine: Mapping[str, str]) -> Figures:
     with tempfile.TemporaryDirectory(dir=data) as folder:
         mirror = Path(folder) / "mirror"
         names = {size: f"lake{size}" for size in stages}
-        spark = lake_spark(mirror, list(names.values()))
+        spark = lake_spark(mirror, list(names.values()), engine)
         lakes = {size: Lake(spark, names[size], mirror, stages[size]) for size in stages}
         warm = lakes.pop(_WARM_MB)
         for changes in (FULL, FEW, ONE_PERCENT):
@@ -160,8 +171,11 @@ def _live_bytes(lake: Lake, database: str) -> int:
     return sum(int(dict(each.summary()).get("total-files-size", 0)) for each in found if each is not None)
 
 
-def lake_spark(mirror: Path, names: list[str]) -> Any:
-    """One Spark for all lakes, so that all are measured warm: a catalog and two buckets for each."""
+def lake_spark(mirror: Path, names: list[str], engine: Mapping[str, str]) -> Any:
+    """One Spark for all lakes, so that all are measured warm: a catalog and two buckets for each.
+
+    ``engine`` are settings in place of this machine's.
+    """
     from glue_jobs.lake.session import remember_names
     from local.spark import PLANNED_IN_PLACE, spark_settings, start_spark
 
@@ -172,8 +186,11 @@ def lake_spark(mirror: Path, names: list[str]) -> Any:
         settings |= {key.replace("catalog.lake", f"catalog.{name}"): value for key, value in own.items()}
         settings[f"spark.sql.catalog.{name}.warehouse"] = f"s3://{name}-lake/warehouse"
     # A job on Glue is warm for its length; the laptop's settings favour short ones.
-    settings["spark.driver.extraJavaOptions"] = "-XX:+UseParallelGC -Duser.timezone=UTC" + PLANNED_IN_PLACE
-    spark = start_spark({**settings, "spark.master": f"local[{CORES}]", "spark.driver.memory": "4g"})
+    planned = "" if engine else PLANNED_IN_PLACE
+    settings["spark.driver.extraJavaOptions"] = "-XX:+UseParallelGC -Duser.timezone=UTC" + planned
+    spark = start_spark(
+        {**settings, **engine, "spark.master": f"local[{CORES}]", "spark.driver.memory": "4g"}
+    )
     remember_names(spark)  # as every job's session does
     return spark
 

@@ -108,7 +108,7 @@ def main() -> None:
     arguments.data.mkdir(parents=True, exist_ok=True)
     grown = arguments.data / f"layouts-{arguments.mb}-{arguments.copies}"
     with tempfile.TemporaryDirectory(dir=arguments.data) as folder:
-        spark = lake_spark(Path(folder) / "mirror", [_NAME])
+        spark = lake_spark(Path(folder) / "mirror", [_NAME], {})
         if not grown.is_dir():
             _grow(Lake(spark, _NAME, Path(folder) / "mirror", stage(arguments.data, arguments.mb, 100)),
                   arguments.copies, grown)  # fmt: skip

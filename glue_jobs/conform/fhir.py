@@ -49,7 +49,8 @@ from glue_jobs.lake.ledger import record
 from glue_jobs.lake.merge import MergePolicy, write_changes
 from glue_jobs.lake.quarantine import quarantine
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.tables import Column, TableSpec, ensure_table, literal
+from glue_jobs.lake.session import in_few_tasks
+from glue_jobs.lake.tables import Column, TableSpec, ensure_table, iceberg_table, literal, row_count
 
 ID_BUCKETS = 2
 """Files that a commit adds per resource type at most; more only pays where a type has many millions."""
@@ -111,13 +112,15 @@ def _conform(run: Run, table: str, exports: Sequence[Export], changes: Changes) 
     told = changed_deletions(run, changes)
     try:
         counts = _quarantine(run, resources, (exported, told))
-        plan = plan_reconciliation(run, exports, counts.damaged, changes.types)
-        types = {file.type for _, file in files} | changes.types | plan.types
-        types |= _deleted_types(exported) | _deleted_types(told)
-        if types:
-            claims = _claims(resources, exported, told)
-            run.wrote(RESOURCE_TABLE.name, _write(run, table, resources, claims, counts, plan, types))
-        remember_full_exports(run, exports, counts.damaged)
+        held = row_count(iceberg_table(run.spark, table).currentSnapshot())
+        with in_few_tasks(run.spark, held, counts.resources + counts.deletions):
+            plan = plan_reconciliation(run, exports, counts.damaged, changes.types)
+            types = {file.type for _, file in files} | changes.types | plan.types
+            types |= _deleted_types(exported) | _deleted_types(told)
+            if types:
+                claims = _claims(resources, exported, told)
+                run.wrote(RESOURCE_TABLE.name, _write(run, table, resources, claims, counts, plan, types))
+            remember_full_exports(run, exports, counts.damaged)
     finally:
         if resources is not None:
             resources.unpersist()

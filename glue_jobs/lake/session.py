@@ -39,26 +39,53 @@ _INTERPRETED: Mapping[str, str] = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
-INTERPRETED_ROWS = 5_000_000
-"""Up to so many rows to look at, Java classes to do that take longer to compile than they save."""
+_PARTITIONS = "spark.sql.shuffle.partitions"
+FEW_TASKS = 4
+"""Tasks behind a shuffle of few rows: one for each core of Glue's smallest executor."""
+FEW_ROWS = 5_000_000
+"""Up to so many rows to look at, Java classes to do that take longer to compile, and many tasks longer to start,
+than they save."""
 _MAKING = 10
 """To make a row is as much work as to look at so many for a key and an audit."""
 
 
 @contextmanager
 def interpreted(spark: SparkSession, held: int, made: int = 0) -> Iterator[None]:
-    """Where a run's tables hold few rows and it makes few, evaluate expressions as they stand for as long as this
-    lasts.
+    """Where a run's tables hold few rows and it makes few, evaluate expressions as they stand and in few tasks, for as
+    long as this lasts.
 
     Spark else writes Java classes for every query, compiles them, and has Java warm up to them: a third of the
     processor's time in a run over many tables with little news. Both ways give the same rows. The setting is the
     session's, so enter it where no other thread of the job is at work.
     """
-    if held + _MAKING * made > INTERPRETED_ROWS:
+    with in_few_tasks(spark, held, made), _set(spark, _INTERPRETED if _few(held, made) else {}):
+        yield
+
+
+@contextmanager
+def in_few_tasks(spark: SparkSession, held: int, made: int = 0) -> Iterator[None]:
+    """Where a job looks at few rows and makes few, shuffle into few tasks and plan every query once, for as long as
+    this lasts.
+
+    Spark else shuffles into 200, and adaptive execution, which brings them together, plans a query again after each
+    of its shuffles. As ``interpreted``, enter it where no other thread of the job is at work.
+    """
+    if not _few(held, made):
         yield
         return
-    before = {name: spark.conf.get(name) for name in _INTERPRETED}
-    for name, value in _INTERPRETED.items():
+    tasks = min(FEW_TASKS, int(str(spark.conf.get(_PARTITIONS))))
+    with _set(spark, {_PARTITIONS: str(tasks), "spark.sql.adaptive.enabled": "false"}):
+        yield
+
+
+def _few(held: int, made: int) -> bool:
+    return held + _MAKING * made <= FEW_ROWS
+
+
+@contextmanager
+def _set(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    before = {name: spark.conf.get(name) for name in settings}
+    for name, value in settings.items():
         spark.conf.set(name, value)
     try:
         yield

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +23,7 @@ from glue_jobs.lake.errors import ArgumentError, TableError
 from glue_jobs.lake.merge import MergePolicy, merge_newest
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE, quarantine
 from glue_jobs.lake.run import RUN_TABLE, Run, job_run, new_run_id
-from glue_jobs.lake.session import INTERPRETED_ROWS, SETTINGS, interpreted, spark_session
+from glue_jobs.lake.session import FEW_ROWS, FEW_TASKS, SETTINGS, in_few_tasks, interpreted, spark_session
 from glue_jobs.lake.tables import (
     Column,
     TableSpec,
@@ -99,17 +100,50 @@ def test_expressions_over_few_rows_are_evaluated_without_classes_made_for_them(s
         return "*(" in plan.toString(), sorted(map(tuple, rows.collect()))
 
     before = compiled_and_rows()
-    with interpreted(spark, INTERPRETED_ROWS):
+    with interpreted(spark, FEW_ROWS):
         few = compiled_and_rows()
-    with interpreted(spark, INTERPRETED_ROWS + 1):
+    with interpreted(spark, FEW_ROWS + 1):
         many = compiled_and_rows()
-    with interpreted(spark, 0, INTERPRETED_ROWS // 2):
+    with interpreted(spark, 0, FEW_ROWS // 2):
         made = compiled_and_rows()
     assert [compiled for compiled, _ in (before, few, many, made)] == [True, False, True, True]
     assert before[1] == few[1] == many[1] == made[1]
     with pytest.raises(ZeroDivisionError), interpreted(spark, 0):
         raise ZeroDivisionError
     assert compiled_and_rows() == before
+
+
+@pytest.fixture
+def as_on_glue(spark: SparkSession) -> Iterator[SparkSession]:
+    """Spark's own defaults, where the tests' session is set up for little data."""
+    settings = {"spark.sql.adaptive.enabled": "true", "spark.sql.shuffle.partitions": "200"}
+    before = {name: str(spark.conf.get(name)) for name in settings}
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    yield spark
+    for name, value in before.items():
+        spark.conf.set(name, value)
+
+
+@pytest.mark.parametrize("within", [in_few_tasks, interpreted])
+def test_few_rows_are_shuffled_into_few_tasks_and_planned_once(
+    as_on_glue: SparkSession, within: Callable[..., AbstractContextManager[None]]
+) -> None:
+    def planned() -> tuple[bool, int]:
+        frame = as_on_glue.range(100).groupBy(F.expr("id % 7")).count()
+        plan = frame._jdf.queryExecution().executedPlan()  # type: ignore[attr-defined, unused-ignore]
+        return "AdaptiveSparkPlan" in plan.toString(), frame.rdd.getNumPartitions()
+
+    with within(as_on_glue, FEW_ROWS):
+        assert planned() == (False, FEW_TASKS)
+    with within(as_on_glue, FEW_ROWS + 1):
+        adaptive, _ = planned()
+        assert adaptive
+    as_on_glue.conf.set("spark.sql.shuffle.partitions", "2")
+    with within(as_on_glue, 0):
+        assert planned() == (False, 2), "no more tasks than without"
+    assert as_on_glue.conf.get("spark.sql.shuffle.partitions") == "2"
+    assert as_on_glue.conf.get("spark.sql.adaptive.enabled") == "true"
 
 
 def test_a_file_is_written_alone(spark: SparkSession, mirror: Path) -> None:

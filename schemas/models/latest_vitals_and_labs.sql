@@ -27,6 +27,7 @@ with result as (
   join observation o on o.resource_key = c.resource_key
 ),
 
+-- The LOINC codes under which each measure comes.
 known_code (code, measure) as (
   values
     ('8302-2', 'body_height'), ('8306-3', 'body_height'), ('8308-9', 'body_height'),

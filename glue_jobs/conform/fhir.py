@@ -49,7 +49,7 @@ from glue_jobs.lake.ledger import record
 from glue_jobs.lake.merge import MergePolicy, write_changes
 from glue_jobs.lake.quarantine import quarantine
 from glue_jobs.lake.run import Run
-from glue_jobs.lake.session import in_few_tasks
+from glue_jobs.lake.session import in_few_tasks, with_settings
 from glue_jobs.lake.tables import Column, TableSpec, ensure_table, iceberg_table, literal, row_count
 
 ID_BUCKETS = 2
@@ -171,13 +171,8 @@ def _keep(rows: DataFrame, level: StorageLevel) -> DataFrame:
 
     To see whether a column is worth a dictionary, Spark would hash every text, which takes as long as to parse it.
     """
-    conf, name = rows.sparkSession.conf, "spark.sql.inMemoryColumnarStorage.compressed"
-    before = conf.get(name)
-    conf.set(name, "false")
-    try:
+    with with_settings(rows.sparkSession, {"spark.sql.inMemoryColumnarStorage.compressed": "false"}):
         return rows.persist(level)
-    finally:
-        conf.set(name, str(before))
 
 
 def _resources(run: Run, files: Sequence[tuple[Export, ExportFile]], changes: Changes) -> DataFrame | None:

@@ -58,7 +58,7 @@ def interpreted(spark: SparkSession, held: int, made: int = 0) -> Iterator[None]
     processor's time in a run over many tables with little news. Both ways give the same rows. The setting is the
     session's, so enter it where no other thread of the job is at work.
     """
-    with in_few_tasks(spark, held, made), _set(spark, _INTERPRETED if _few(held, made) else {}):
+    with in_few_tasks(spark, held, made), with_settings(spark, _INTERPRETED if _few(held, made) else {}):
         yield
 
 
@@ -74,7 +74,7 @@ def in_few_tasks(spark: SparkSession, held: int, made: int = 0) -> Iterator[None
         yield
         return
     tasks = min(FEW_TASKS, int(str(spark.conf.get(_PARTITIONS))))
-    with _set(spark, {_PARTITIONS: str(tasks), "spark.sql.adaptive.enabled": "false"}):
+    with with_settings(spark, {_PARTITIONS: str(tasks), "spark.sql.adaptive.enabled": "false"}):
         yield
 
 
@@ -83,7 +83,8 @@ def _few(held: int, made: int) -> bool:
 
 
 @contextmanager
-def _set(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+def with_settings(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    """Other settings of the session for as long as this lasts."""
     before = {name: spark.conf.get(name) for name in settings}
     for name, value in settings.items():
         spark.conf.set(name, value)

@@ -23,7 +23,15 @@ from glue_jobs.lake.errors import ArgumentError, TableError
 from glue_jobs.lake.merge import MergePolicy, merge_newest
 from glue_jobs.lake.quarantine import QUARANTINE_TABLE, quarantine
 from glue_jobs.lake.run import RUN_TABLE, Run, job_run, new_run_id
-from glue_jobs.lake.session import FEW_ROWS, FEW_TASKS, SETTINGS, in_few_tasks, interpreted, spark_session
+from glue_jobs.lake.session import (
+    FEW_ROWS,
+    FEW_TASKS,
+    SETTINGS,
+    in_few_tasks,
+    interpreted,
+    spark_session,
+    with_settings,
+)
 from glue_jobs.lake.tables import (
     Column,
     TableSpec,
@@ -117,12 +125,8 @@ def test_expressions_over_few_rows_are_evaluated_without_classes_made_for_them(s
 def as_on_glue(spark: SparkSession) -> Iterator[SparkSession]:
     """Spark's own defaults, where the tests' session is set up for little data."""
     settings = {"spark.sql.adaptive.enabled": "true", "spark.sql.shuffle.partitions": "200"}
-    before = {name: str(spark.conf.get(name)) for name in settings}
-    for name, value in settings.items():
-        spark.conf.set(name, value)
-    yield spark
-    for name, value in before.items():
-        spark.conf.set(name, value)
+    with with_settings(spark, settings):
+        yield spark
 
 
 @pytest.mark.parametrize("within", [in_few_tasks, interpreted])

@@ -14,17 +14,16 @@ with result as (
   union all
   -- The pressures are components of one observation.
   select
-    c.patient_key,
-    c.status,
-    c.code,
-    c.code_system,
-    coalesce(o.effective_at, o.effective_instant_at, o.effective_start_at, cast(o.effective_date as timestamp), o.issued_at),
-    c.resource_key,
-    c.position + 1,
-    c.value_quantity,
-    coalesce(c.value_unit_code, c.value_unit)
-  from observation_component c
-  join observation o on o.resource_key = c.resource_key
+    patient_key,
+    status,
+    code,
+    code_system,
+    coalesce(effective_at, effective_instant_at, effective_start_at, cast(effective_date as timestamp), issued_at),
+    resource_key,
+    position + 1,
+    value_quantity,
+    coalesce(value_unit_code, value_unit)
+  from observation_component
 ),
 
 -- The LOINC codes under which each measure comes.

@@ -162,6 +162,30 @@ def test_a_type_without_resources_costs_no_commit_and_its_first_resource_reaches
     assert world.table(statement) == []
 
 
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"effectiveInstant": "2026-04-01T08:00:00Z"},
+        {"effectivePeriod": {"start": "2026-04-01T08:00:00Z"}},
+        {"issued": "2026-04-01T08:00:00Z"},
+    ],
+    ids=["instant", "period", "issued"],
+)
+def test_components_have_the_times_of_their_observation(world: World, when: dict[str, Any]) -> None:
+    observation = {name: value for name, value in pressure("o9", 111, 71, "").items() if name[:4] != "effe"}
+    world.put({**observation, **when})
+    world.conform()
+    world.curate()
+    latest = only(world, "latest_vitals_and_labs", patient_key="p1")
+    assert (latest["diastolic_pressure"], latest["diastolic_pressure_at"]) == (
+        71,
+        datetime(2026, 4, 1, 8, tzinfo=UTC),
+    )
+    world.delete("Observation", "o9")
+    world.conform()
+    world.curate()
+
+
 def test_changes_of_any_input_reach_the_rows_they_concern(world: World) -> None:
     # A later name, value and dose; a resolved problem; an earlier stay between two; a reading moved away.
     world.put(

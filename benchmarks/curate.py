@@ -185,8 +185,8 @@ def lake_spark(mirror: Path, names: list[str], engine: Mapping[str, str]) -> Any
     for name in names:
         settings |= {key.replace("catalog.lake", f"catalog.{name}"): value for key, value in own.items()}
         settings[f"spark.sql.catalog.{name}.warehouse"] = f"s3://{name}-lake/warehouse"
-    # A job on Glue is warm for its length; the laptop's settings favour short ones.
     planned = "" if engine else PLANNED_IN_PLACE
+    # A job on Glue is warm for its length; the laptop's settings favour short ones.
     settings["spark.driver.extraJavaOptions"] = "-XX:+UseParallelGC -Duser.timezone=UTC" + planned
     spark = start_spark(
         {**settings, **engine, "spark.master": f"local[{CORES}]", "spark.driver.memory": "4g"}

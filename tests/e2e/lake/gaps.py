@@ -28,8 +28,9 @@ _NOT_GENERATED: Mapping[str, str] = {
     " method_system method_code method_display body_site_system body_site_code body_site_display"
     " device_key effective_start_date effective_start_text effective_end_date effective_end_text",
     "observation_component": "effective_instant_at effective_start_at effective_start_date"
-    " effective_start_text effective_end_at effective_end_date effective_end_text"
-    " issued_at value_comparator value_code_system value_code value_code_display value_boolean value_integer value_date value_at value_date_time_text value_code_text value_time"
+    " effective_start_text effective_end_at effective_end_date effective_end_text issued_at"
+    " value_comparator value_code_system value_code value_code_display value_boolean"
+    " value_integer value_date value_at value_date_time_text value_code_text value_time"
     " value_range_low value_range_high value_range_unit_code value_ratio_numerator"
     " value_ratio_denominator value_period_start_text value_period_end_text value_sampled_data"
     " value_sampled_period absent_reason_system absent_reason_code absent_reason_display",
